@@ -37,7 +37,7 @@ $(VENV)/installed-$(EXTRAS): pyproject.toml constraints.txt
 	@echo "Installing into $(VENV) with $$($(PYTHON) --version)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
-		--constraint constraints.txt setuptools pip
+		--constraint constraints.txt setuptools
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check \
 		--constraint constraints.txt --editable '.[$(EXTRAS)]'
 	@touch $@
