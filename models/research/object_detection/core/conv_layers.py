@@ -1,0 +1,406 @@
+"""Convolutions with the variables, names and order of steps of TF1-slim.
+
+Channels last. Every variable exists once the constructor has run. A layer
+computes in the dtype of its policy; its variables are float32.
+
+Dimensions: B image, H height, W width, F channels.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+from keras import ops
+
+from object_detection.core import batch_norm
+from object_detection.core import hyperparams as hyperparams_lib
+
+Tensor = Any
+DTypePolicy = str | keras.DTypePolicy | None
+ConvHyperparams = hyperparams_lib.ConvHyperparams
+
+
+def explicit_padding(inputs: Tensor, kernel_size: int) -> Tensor:
+    """Pads H and W with zeros by amounts that depend on the kernel alone.
+
+    A strided convolution without further padding then starts at the same
+    offset for every input size; with 'same' padding it does not.
+
+    Args:
+        inputs: [B, H, W, F].
+        kernel_size: of the convolution that follows.
+
+    Returns:
+        [B, H + kernel_size - 1, W + kernel_size - 1, F]; (kernel_size - 1)
+        // 2 of the padding lies before, the rest after.
+    """
+    before = (kernel_size - 1) // 2
+    after = kernel_size - 1 - before
+    return ops.pad(inputs, ((0, 0), (before, after), (before, after), (0, 0)))
+
+
+class _Convolution(keras.layers.Layer):
+    """What all convolutions share: variables, padding, biases.
+
+    Reading the kernels and using them are two steps, so that a convolution
+    shared by several feature maps reads and casts its kernels once, and so
+    that a scale and shift per output channel (a frozen normalisation) costs
+    a pass over the kernels in place of one over the outputs.
+    """
+
+    def __init__(
+        self,
+        scope: str,
+        kernel_size: int,
+        stride: int,
+        pad_explicitly: bool,
+        dtype: DTypePolicy,
+    ) -> None:
+        super().__init__(dtype=dtype)
+        self.scope = scope
+        self.kernel_size = kernel_size
+        self.stride = stride
+        self.pad_explicitly = pad_explicitly and kernel_size > 1
+        self.biases = None
+        self._leaves: dict[str, keras.Variable] = {}
+        self.built = True
+
+    def _add_kernel(
+        self, leaf: str, shape: Sequence[int], hyperparams: ConvHyperparams
+    ) -> keras.Variable:
+        self._leaves[leaf] = self.add_weight(
+            name=leaf,
+            shape=tuple(shape),
+            initializer=hyperparams.initializer.clone(),
+            regularizer=hyperparams.regularizer,
+            autocast=False,
+        )
+        return self._leaves[leaf]
+
+    def _add_biases(self, num_channels: int, value: float) -> None:
+        self.biases = self._leaves["biases"] = self.add_weight(
+            name="biases",
+            shape=(num_channels,),
+            initializer=keras.initializers.Constant(value),
+            autocast=False,
+        )
+
+    def _to_compute_dtype(self, value: Tensor) -> Tensor:
+        return ops.cast(value, self.compute_dtype)
+
+    def named_variables(self) -> dict[str, keras.Variable]:
+        """Returns checkpoint name -> variable."""
+        return {
+            f"{self.scope}/{leaf}": variable
+            for leaf, variable in self._leaves.items()
+        }
+
+    def convolve(
+        self,
+        inputs: Tensor,
+        kernels: Sequence[Tensor],
+        shift: Tensor | None = None,
+    ) -> Tensor:
+        """Convolves with what `kernels` returned, then adds biases or shift.
+
+        Args:
+            inputs: [B, H, W, F], of the compute dtype.
+            kernels: result of `self.kernels`.
+            shift: float32 [output channels], or None.
+
+        Returns:
+            [B, ceil(H / stride), ceil(W / stride), output channels].
+        """
+        padding = "same"
+        if self.pad_explicitly:
+            inputs = explicit_padding(inputs, self.kernel_size)
+            padding = "valid"
+        outputs = self._convolve(inputs, kernels, padding)
+        if shift is None and self.biases is not None:
+            shift = self.biases.value
+        if shift is None:
+            return outputs
+        return ops.add(outputs, self._to_compute_dtype(shift))
+
+    def call(self, inputs: Tensor) -> Tensor:
+        """Convolves [B, H, W, F]."""
+        return self.convolve(inputs, self.kernels())
+
+
+class Conv2D(_Convolution):
+    """A convolution with square kernels."""
+
+    def __init__(
+        self,
+        scope: str,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int,
+        hyperparams: ConvHyperparams,
+        *,
+        stride: int = 1,
+        pad_explicitly: bool = False,
+        bias_init: float | None = None,
+        dtype: DTypePolicy = None,
+    ) -> None:
+        """Makes `weights`, and `biases` if `bias_init` is given."""
+        super().__init__(scope, kernel_size, stride, pad_explicitly, dtype)
+        self._kernel = self._add_kernel(
+            "weights",
+            (kernel_size, kernel_size, in_channels, out_channels),
+            hyperparams,
+        )
+        if bias_init is not None:
+            self._add_biases(out_channels, bias_init)
+
+    def kernels(self, scale: Tensor | None = None) -> tuple[Tensor, ...]:
+        """Returns the kernel, its output channels multiplied by `scale`."""
+        kernel = self._kernel.value
+        if scale is not None:
+            kernel = kernel * scale
+        return (self._to_compute_dtype(kernel),)
+
+    def _convolve(
+        self, inputs: Tensor, kernels: Sequence[Tensor], padding: str
+    ) -> Tensor:
+        return ops.conv(
+            inputs, kernels[0], strides=self.stride, padding=padding
+        )
+
+
+class DepthwiseConv2D(_Convolution):
+    """A convolution of each channel with a kernel of its own."""
+
+    def __init__(
+        self,
+        scope: str,
+        in_channels: int,
+        kernel_size: int,
+        hyperparams: ConvHyperparams,
+        *,
+        stride: int = 1,
+        pad_explicitly: bool = False,
+        bias_init: float | None = None,
+        dtype: DTypePolicy = None,
+    ) -> None:
+        """Makes `depthwise_weights`, and `biases` if `bias_init` is given."""
+        super().__init__(scope, kernel_size, stride, pad_explicitly, dtype)
+        self._kernel = self._add_kernel(
+            "depthwise_weights",
+            (kernel_size, kernel_size, in_channels, 1),
+            hyperparams,
+        )
+        if bias_init is not None:
+            self._add_biases(in_channels, bias_init)
+
+    def kernels(self, scale: Tensor | None = None) -> tuple[Tensor, ...]:
+        """Returns the kernel, its channels multiplied by `scale`."""
+        kernel = self._kernel.value
+        if scale is not None:
+            kernel = kernel * scale[:, None]
+        return (self._to_compute_dtype(kernel),)
+
+    def _convolve(
+        self, inputs: Tensor, kernels: Sequence[Tensor], padding: str
+    ) -> Tensor:
+        return ops.depthwise_conv(
+            inputs, kernels[0], strides=self.stride, padding=padding
+        )
+
+
+class SeparableConv2D(_Convolution):
+    """A depthwise convolution and a 1x1 one, with nothing between them."""
+
+    def __init__(
+        self,
+        scope: str,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int,
+        hyperparams: ConvHyperparams,
+        *,
+        stride: int = 1,
+        pad_explicitly: bool = False,
+        bias_init: float | None = None,
+        dtype: DTypePolicy = None,
+    ) -> None:
+        """Makes `depthwise_weights`, `pointwise_weights` and any `biases`."""
+        super().__init__(scope, kernel_size, stride, pad_explicitly, dtype)
+        self._depthwise = self._add_kernel(
+            "depthwise_weights",
+            (kernel_size, kernel_size, in_channels, 1),
+            hyperparams,
+        )
+        self._pointwise = self._add_kernel(
+            "pointwise_weights", (1, 1, in_channels, out_channels), hyperparams
+        )
+        if bias_init is not None:
+            self._add_biases(out_channels, bias_init)
+
+    def kernels(self, scale: Tensor | None = None) -> tuple[Tensor, ...]:
+        """Returns both kernels, the output channels multiplied by `scale`."""
+        pointwise = self._pointwise.value
+        if scale is not None:
+            pointwise = pointwise * scale
+        return (
+            self._to_compute_dtype(self._depthwise.value),
+            self._to_compute_dtype(pointwise),
+        )
+
+    def _convolve(
+        self, inputs: Tensor, kernels: Sequence[Tensor], padding: str
+    ) -> Tensor:
+        depthwise, pointwise = kernels
+        outputs = ops.depthwise_conv(
+            inputs, depthwise, strides=self.stride, padding=padding
+        )
+        return ops.conv(outputs, pointwise, strides=1, padding="valid")
+
+
+class ConvBlock(keras.layers.Layer):
+    """A convolution, its normalisation or biases, and its activation.
+
+    A block may serve several feature maps ("levels") with one convolution
+    and one normalisation each.
+    """
+
+    def __init__(
+        self,
+        conv: _Convolution,
+        norms: Sequence[batch_norm.BatchNorm],
+        activation: str | None,
+        dtype: DTypePolicy = None,
+    ) -> None:
+        """Joins the layers; `norms` is empty, or has one for each level."""
+        super().__init__(dtype=dtype)
+        self._conv = conv
+        self._norms = list(norms)
+        self._activate = hyperparams_lib.activation_function(activation)
+        self.built = True
+
+    def call(self, inputs: Tensor, training: bool = False) -> Tensor:
+        """Maps [B, H, W, F] to [B, H', W', F']."""
+        return self.call_levels([inputs], training)[0]
+
+    def call_levels(
+        self, inputs: Sequence[Tensor], training: bool = False
+    ) -> list[Tensor]:
+        """Maps one tensor of each level, reading the weights once."""
+        if not self._norms:
+            kernels = self._conv.kernels()
+            outputs = [self._conv.convolve(level, kernels) for level in inputs]
+        elif self._norms[0].uses_batch_statistics(training):
+            kernels = self._conv.kernels()
+            outputs = [
+                norm(self._conv.convolve(level, kernels), training=True)
+                for level, norm in zip(inputs, self._norms, strict=True)
+            ]
+        else:
+            outputs = []
+            for level, norm in zip(inputs, self._norms, strict=True):
+                scale, shift = norm.scale_and_shift()
+                kernels = self._conv.kernels(scale)
+                outputs.append(self._conv.convolve(level, kernels, shift))
+        return [self._activate(level) for level in outputs]
+
+
+def conv_block(
+    scope: str,
+    in_channels: int,
+    out_channels: int,
+    kernel_size: int,
+    hyperparams: ConvHyperparams,
+    *,
+    stride: int = 1,
+    pad_explicitly: bool = False,
+    separable: bool = False,
+    num_levels: int | None = None,
+    dtype: DTypePolicy = None,
+) -> ConvBlock:
+    """Makes a block around a plain or separable convolution.
+
+    Args:
+        scope: checkpoint scope of the convolution.
+        in_channels: channels of the inputs.
+        out_channels: channels of the outputs.
+        kernel_size: side of the square kernel.
+        hyperparams: decide whether there are norms or biases.
+        stride: of the convolution.
+        pad_explicitly: `explicit_padding` in place of 'same'.
+        separable: whether the convolution is depthwise, then 1x1.
+        num_levels: makes one normalisation for each level, named
+            `BatchNorm/feature_<i>`; None makes a single `BatchNorm`.
+        dtype: Keras dtype policy.
+    """
+    make = SeparableConv2D if separable else Conv2D
+    conv = make(
+        scope,
+        in_channels,
+        out_channels,
+        kernel_size,
+        hyperparams,
+        stride=stride,
+        pad_explicitly=pad_explicitly,
+        bias_init=None if hyperparams.batch_norm else 0.0,
+        dtype=dtype,
+    )
+    norms = _norms(scope, out_channels, hyperparams, num_levels, dtype)
+    return ConvBlock(conv, norms, hyperparams.activation, dtype)
+
+
+def depthwise_block(
+    scope: str,
+    in_channels: int,
+    kernel_size: int,
+    hyperparams: ConvHyperparams,
+    *,
+    stride: int = 1,
+    pad_explicitly: bool = False,
+    dtype: DTypePolicy = None,
+) -> ConvBlock:
+    """Makes a block around a depthwise convolution; see `conv_block`."""
+    conv = DepthwiseConv2D(
+        scope,
+        in_channels,
+        kernel_size,
+        hyperparams,
+        stride=stride,
+        pad_explicitly=pad_explicitly,
+        bias_init=None if hyperparams.batch_norm else 0.0,
+        dtype=dtype,
+    )
+    norms = _norms(scope, in_channels, hyperparams, None, dtype)
+    return ConvBlock(conv, norms, hyperparams.activation, dtype)
+
+
+def _norms(
+    scope: str,
+    num_channels: int,
+    hyperparams: ConvHyperparams,
+    num_levels: int | None,
+    dtype: DTypePolicy,
+) -> list[batch_norm.BatchNorm]:
+    if hyperparams.batch_norm is None:
+        return []
+    scopes = [f"{scope}/BatchNorm"]
+    if num_levels is not None:
+        scopes = [f"{scopes[0]}/feature_{i}" for i in range(num_levels)]
+    return [
+        batch_norm.BatchNorm(
+            norm_scope, num_channels, hyperparams.batch_norm, dtype
+        )
+        for norm_scope in scopes
+    ]
+
+
+def regularization_loss(variables: Sequence[keras.Variable]) -> Tensor:
+    """Sums the regularisation of all variables, frozen ones included.
+
+    Returns:
+        float32 scalar; 0 when none has a regularizer.
+    """
+    total = ops.zeros((), "float32")
+    for variable in variables:
+        if variable.regularizer is not None:
+            total = total + variable.regularizer(variable.value)
+    return total
