@@ -47,7 +47,7 @@ class Targets(NamedTuple):
 
     Attributes:
         class_targets: float32 [B, A, K].
-        class_weights: float32 [B, A, K].
+        class_weights: float32 [B, A, K], or [B, A, 1] for all classes alike.
         box_codes: float32 [B, A, code_size].
         box_weights: float32 [B, A].
         match: Match.

@@ -1,0 +1,164 @@
+"""Anchors of RetinaNet: each pyramid level has its own size.
+
+Level l has a stride of 2^l pixels and anchors of side anchor_scale * 2^l
+times 2^(k / scales_per_octave), stretched to each aspect ratio. Source: Lin
+et al. 2017, https://arxiv.org/abs/1708.02002, section 4.
+
+Letters: A anchor (all levels), P anchor at one location, H W grid.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+from keras import ops
+
+Tensor = Any
+Size = Any  # a Python int, or a scalar int tensor where it is not known yet
+
+
+@dataclasses.dataclass(frozen=True)
+class MultiscaleAnchorGenerator:
+    """Tiles every level of a pyramid with the same anchor shapes.
+
+    Attributes:
+        min_level: first level, of stride 2^min_level px.
+        max_level: last level.
+        anchor_scale: anchor side over stride, before the octave scales.
+        aspect_ratios: width over height.
+        scales_per_octave: number of sizes at each level.
+        normalize_coordinates: divide by the image size; else pixels.
+    """
+
+    min_level: int
+    max_level: int
+    anchor_scale: float
+    aspect_ratios: tuple[float, ...]
+    scales_per_octave: int
+    normalize_coordinates: bool = True
+
+    def __post_init__(self) -> None:
+        if self.min_level > self.max_level:
+            raise ValueError(
+                f"min_level {self.min_level} is above max_level "
+                f"{self.max_level}"
+            )
+        if not self.aspect_ratios or min(self.aspect_ratios) <= 0:
+            raise ValueError(
+                f"expected positive aspect ratios, got {self.aspect_ratios}"
+            )
+        if self.scales_per_octave < 1 or self.anchor_scale <= 0:
+            raise ValueError(
+                "expected positive anchor_scale and scales_per_octave, got "
+                f"{self.anchor_scale} and {self.scales_per_octave}"
+            )
+
+    @property
+    def num_anchors_per_location(self) -> list[int]:
+        """How many anchors each location has, level by level."""
+        num_anchors = len(self.aspect_ratios) * self.scales_per_octave
+        return [num_anchors] * (self.max_level - self.min_level + 1)
+
+    def generate(
+        self,
+        feature_map_sizes: Sequence[tuple[Size, Size]],
+        image_size: tuple[Size, Size],
+    ) -> Tensor:
+        """Returns the anchors of an image, level after level.
+
+        Within a level the order is y, x, aspect ratio, octave scale, the last
+        fastest. A level's first centre lies at half a stride on an axis whose
+        image size is a known multiple of the stride (or 1), at 0 otherwise.
+
+        Args:
+            feature_map_sizes: (height, width) of each level's map.
+            image_size: (height, width) in px of the image that the network
+                sees, padding included.
+
+        Returns:
+            float32 [A, 4] yxyx: a numpy array when every size is a Python
+            int, else a tensor. Not clipped to the image.
+
+        Raises:
+            ValueError: another number of maps than levels, or an image side
+                of 1 px with normalised coordinates.
+        """
+        num_levels = self.max_level - self.min_level + 1
+        if len(feature_map_sizes) != num_levels:
+            raise ValueError(
+                f"levels {self.min_level} to {self.max_level} need "
+                f"{num_levels} feature maps, got {len(feature_map_sizes)}"
+            )
+        if self.normalize_coordinates and 1 in [
+            size for size in image_size if isinstance(size, int)
+        ]:
+            raise ValueError(
+                f"cannot normalise by an image size of {image_size} px"
+            )
+        sizes = [*image_size, *(s for hw in feature_map_sizes for s in hw)]
+        xp = np if all(isinstance(size, int) for size in sizes) else ops
+        anchors_A4 = xp.concatenate(
+            [
+                self._tile_level(xp, self.min_level + i, grid_size, image_size)
+                for i, grid_size in enumerate(feature_map_sizes)
+            ],
+            axis=0,
+        )
+        if self.normalize_coordinates:
+            # Multiplying by the inverse gives the last bit of the original.
+            height, width = (1 / _float(xp, size) for size in image_size)
+            anchors_A4 = anchors_A4 * xp.stack([height, width, height, width])
+        return anchors_A4
+
+    def _tile_level(
+        self,
+        xp: ModuleType,
+        level: int,
+        grid_size: tuple[Size, Size],
+        image_size: tuple[Size, Size],
+    ) -> Tensor:
+        """Returns float32 [H * W * P, 4] yxyx in pixels."""
+        stride_px = 2**level
+        centers_y, centers_x = (
+            xp.arange(num_cells, dtype="float32") * np.float32(stride_px)
+            + np.float32(_first_center_px(size_px, stride_px))
+            for num_cells, size_px in zip(grid_size, image_size, strict=True)
+        )
+        centers_y_HW, centers_x_HW = xp.meshgrid(
+            centers_y, centers_x, indexing="ij"
+        )
+        centers = xp.stack([centers_y_HW, centers_x_HW], axis=-1)
+        centers_HW12 = xp.reshape(centers, (-1, 1, 2))
+        half_size_1P2 = self._sizes_px(level)[None] / np.float32(2)
+        corners = xp.concatenate(
+            [centers_HW12 - half_size_1P2, centers_HW12 + half_size_1P2],
+            axis=-1,
+        )
+        return xp.reshape(corners, (-1, 4))
+
+    def _sizes_px(self, level: int) -> np.ndarray:
+        """Returns float32 [P, 2], height and width of a level's anchors."""
+        base_px = np.float32(2**level * self.anchor_scale)
+        octaves = range(self.scales_per_octave)
+        scales = np.float32(
+            [2 ** (k / self.scales_per_octave) for k in octaves]
+        )
+        ratio_roots = np.sqrt(np.float32(self.aspect_ratios))[:, None]
+        heights = scales / ratio_roots * base_px
+        widths = scales * ratio_roots * base_px
+        return np.stack([heights, widths], axis=-1).reshape(-1, 2)
+
+
+def _first_center_px(size_px: Size, stride_px: int) -> float:
+    # A size that is not a known multiple of the stride gives no offset. It
+    # shifts the anchors, and trained weights have learnt with the shift.
+    is_aligned = isinstance(size_px, int) and (
+        size_px % stride_px == 0 or size_px == 1
+    )
+    return stride_px / 2 if is_aligned else 0.0
+
+
+def _float(xp: ModuleType, size: Size) -> Tensor:
+    return np.float32(size) if xp is np else ops.cast(size, "float32")

@@ -1,0 +1,145 @@
+"""Loss functions of the detector, before any reduction over anchors.
+
+Each takes predictions, targets and weights and returns one value per class
+(`loss_BAK`) or per anchor (`loss_BA`); the caller sums and normalises.
+
+Letters: B image, A anchor, K class including a background column, 4 box code
+(or whatever length the box coder's codes have).
+"""
+
+from typing import Any
+
+from keras import ops
+
+Tensor = Any
+
+
+def sigmoid_cross_entropy_loss(
+    logits_BAK: Tensor, targets_BAK: Tensor, weights_BAK: Tensor
+) -> Tensor:
+    """Returns the binary cross-entropy of each class, [B, A, K].
+
+    Args:
+        logits_BAK: float32 [B, A, K].
+        targets_BAK: float32 [B, A, K] in [0, 1].
+        weights_BAK: float32 [B, A, K] or [B, A, 1].
+    """
+    return _binary_cross_entropy(logits_BAK, targets_BAK) * weights_BAK
+
+
+def sigmoid_focal_loss(
+    logits_BAK: Tensor,
+    targets_BAK: Tensor,
+    weights_BAK: Tensor,
+    *,
+    gamma: float = 2.0,
+    alpha: float | None = None,
+) -> Tensor:
+    """Returns the binary cross-entropy, less where the answer is right.
+
+    (1 - p_t)^gamma * alpha_t * cross-entropy, where p_t is the probability
+    given to the truth. Source: Lin et al. 2017,
+    https://arxiv.org/abs/1708.02002, equation 5.
+
+    Args:
+        logits_BAK: float32 [B, A, K].
+        targets_BAK: float32 [B, A, K] in [0, 1].
+        weights_BAK: float32 [B, A, K] or [B, A, 1].
+        gamma: how strongly easy examples are discounted; 0 for not at all.
+        alpha: weight of target 1, and 1 - alpha that of target 0; None for 1
+            both.
+
+    Returns:
+        float32 [B, A, K].
+    """
+    loss_BAK = _binary_cross_entropy(logits_BAK, targets_BAK) * weights_BAK
+    if gamma:
+        probability_BAK = ops.sigmoid(logits_BAK)
+        # 1 - p_t for targets 0, 1 and anything between.
+        error_BAK = (
+            probability_BAK
+            + targets_BAK
+            - (2.0 * probability_BAK * targets_BAK)
+        )
+        loss_BAK *= (
+            ops.square(error_BAK) if gamma == 2 else ops.power(error_BAK, gamma)
+        )
+    if alpha is not None:
+        loss_BAK *= (1.0 - alpha) + (2.0 * alpha - 1.0) * targets_BAK
+    return loss_BAK
+
+
+def softmax_cross_entropy_loss(
+    logits_BAK: Tensor,
+    targets_BAK: Tensor,
+    weights_BAK: Tensor,
+    *,
+    logit_scale: float = 1.0,
+) -> Tensor:
+    """Returns the cross-entropy of the softmax over the classes, [B, A].
+
+    Args:
+        logits_BAK: float32 [B, A, K].
+        targets_BAK: float32 [B, A, K], probabilities.
+        weights_BAK: float32 [B, A, K] or [B, A, 1]; their mean over the
+            classes weighs the anchor.
+        logit_scale: divides the logits first (a temperature).
+    """
+    log_probability_BAK = ops.log_softmax(logits_BAK / logit_scale, axis=-1)
+    loss_BA = -ops.sum(targets_BAK * log_probability_BAK, axis=-1)
+    return loss_BA * ops.mean(weights_BAK, axis=-1)
+
+
+def l2_loss(
+    codes_BA4: Tensor, targets_BA4: Tensor, weights_BA: Tensor
+) -> Tensor:
+    """Returns half the squared weighted difference, summed over the code.
+
+    Args:
+        codes_BA4: float32 [B, A, code_size].
+        targets_BA4: same shape; NaN costs nothing.
+        weights_BA: float32 [B, A]; they are squared with the difference.
+
+    Returns:
+        float32 [B, A].
+    """
+    difference_BA4 = codes_BA4 - _without_nan(targets_BA4, codes_BA4)
+    weighted_BA4 = difference_BA4 * weights_BA[:, :, None]
+    return ops.sum(0.5 * ops.square(weighted_BA4), axis=-1)
+
+
+def smooth_l1_loss(
+    codes_BA4: Tensor,
+    targets_BA4: Tensor,
+    weights_BA: Tensor,
+    *,
+    delta: float = 1.0,
+) -> Tensor:
+    """Returns the Huber loss, summed over the code.
+
+    Half the square up to a difference of `delta`, linear beyond.
+
+    Args:
+        codes_BA4: float32 [B, A, code_size].
+        targets_BA4: same shape; NaN costs nothing.
+        weights_BA: float32 [B, A].
+        delta: where the parabola ends.
+
+    Returns:
+        float32 [B, A].
+    """
+    distance_BA4 = ops.abs(codes_BA4 - _without_nan(targets_BA4, codes_BA4))
+    # The part of the distance up to delta; the rest costs delta a unit.
+    near_BA4 = ops.minimum(distance_BA4, delta)
+    loss_BA4 = near_BA4 * (distance_BA4 - 0.5 * near_BA4)
+    return ops.sum(loss_BA4, axis=-1) * weights_BA
+
+
+def _binary_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
+    # log(1 + exp(-|x|)) never overflows.
+    log_term = ops.log1p(ops.exp(-ops.abs(logits)))
+    return ops.relu(logits) - logits * targets + log_term
+
+
+def _without_nan(targets: Tensor, predictions: Tensor) -> Tensor:
+    return ops.where(ops.isnan(targets), predictions, targets)

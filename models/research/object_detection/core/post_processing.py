@@ -1,0 +1,157 @@
+"""From what the predictor said to detections.
+
+Letters: B image, A anchor, C class, K class including a background column, N =
+C * A pairs, D detection. Boxes are yxyx, normalised to the padded image.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from keras import ops
+
+from object_detection.core import box_ops, gather, nms_kernels
+
+Tensor = Any
+
+
+class Detections(NamedTuple):
+    """The boxes found in each image, best first, padded with zeros.
+
+    Attributes:
+        boxes: float32 [B, D, 4] yxyx, clipped to the window.
+        scores: float32 [B, D].
+        class_ids: float32 [B, D], counted from 0.
+        num_detections: float32 [B].
+    """
+
+    boxes: Tensor
+    scores: Tensor
+    class_ids: Tensor
+    num_detections: Tensor
+
+
+@dataclasses.dataclass(frozen=True)
+class NmsParams:
+    """When a box is kept.
+
+    Attributes:
+        score_threshold: candidates score above it, not at it.
+        iou_threshold: in [0, 1]; a box whose overlap with a better box of its
+            class is above it is dropped.
+        max_detections_per_class: at most `max_total_detections`.
+        max_total_detections: D.
+    """
+
+    score_threshold: float
+    iou_threshold: float
+    max_detections_per_class: int
+    max_total_detections: int
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.iou_threshold <= 1.0:
+            raise ValueError(
+                f"iou_threshold must be in [0, 1], got {self.iou_threshold}"
+            )
+        if not (0 < self.max_detections_per_class <= self.max_total_detections):
+            raise ValueError(
+                "max_detections_per_class must be positive and at most "
+                f"max_total_detections {self.max_total_detections}, got "
+                f"{self.max_detections_per_class}"
+            )
+
+
+def multiclass_nms(
+    boxes_BA4: Tensor,
+    scores_BAC: Tensor,
+    clip_window_B4: Tensor,
+    params: NmsParams,
+) -> Detections:
+    """Suppresses overlapping boxes class by class, then keeps the best.
+
+    Boxes are compared before they are clipped; what clipping leaves without
+    area is dropped afterwards, and a negative score is never returned. Equal
+    scores are ordered by class, then by anchor.
+
+    Args:
+        boxes_BA4: float32 [B, A, 4].
+        scores_BAC: float32 [B, A, C]; NaN is no candidate.
+        clip_window_B4: float32 [B, 4] yxyx.
+        params: thresholds and limits.
+
+    Returns:
+        Detections with D = `params.max_total_detections`.
+    """
+    is_candidate_BAC = ops.logical_and(
+        scores_BAC > params.score_threshold, scores_BAC >= 0.0
+    )
+    candidate_BCA = ops.transpose(
+        ops.where(is_candidate_BAC, scores_BAC, -1.0), (0, 2, 1)
+    )
+    clipped_BA4 = box_ops.clip_yxyx(boxes_BA4, clip_window_B4[:, None])
+    num_anchors = boxes_BA4.shape[1] or params.max_detections_per_class
+    pairs_BD, num_B = nms_kernels.sweep(
+        boxes_BA4,
+        candidate_BCA,
+        box_ops.area_yxyx(clipped_BA4) > 0.0,
+        iou_threshold=params.iou_threshold,
+        max_per_class=min(params.max_detections_per_class, num_anchors),
+        max_total=params.max_total_detections,
+    )
+    is_used_BD = (
+        ops.arange(params.max_total_detections, dtype="int32") < num_B[:, None]
+    )
+    num_images, num_classes, num_anchors = ops.shape(candidate_BCA)
+    scores_BN = ops.reshape(candidate_BCA, (num_images, -1))
+    boxes_BD4 = gather.take_rows(clipped_BA4, pairs_BD % num_anchors)
+    return Detections(
+        boxes=ops.where(is_used_BD[:, :, None], boxes_BD4, 0.0),
+        scores=ops.where(
+            is_used_BD, gather.take_rows(scores_BN, pairs_BD), 0.0
+        ),
+        class_ids=ops.where(
+            is_used_BD, ops.cast(pairs_BD // num_anchors, "float32"), 0.0
+        ),
+        num_detections=ops.cast(num_B, "float32"),
+    )
+
+
+def identity(logits: Tensor) -> Tensor:
+    """Returns the logits as they are: the predictor gives scores already."""
+    return logits
+
+
+@dataclasses.dataclass(frozen=True)
+class PostProcessor:
+    """Turns logits into scores, and scores into detections.
+
+    Attributes:
+        nms: when a box is kept.
+        score_converter: logits [B, A, K] to scores, such as
+            `keras.ops.sigmoid`.
+        logit_scale: divides the logits first (a temperature).
+        has_background_column: whether class 0 is the background, to be
+            dropped once converted.
+    """
+
+    nms: NmsParams
+    score_converter: Callable[[Tensor], Tensor]
+    logit_scale: float = 1.0
+    has_background_column: bool = True
+
+    def detect(
+        self, boxes_BA4: Tensor, logits_BAK: Tensor, clip_window_B4: Tensor
+    ) -> Detections:
+        """Returns the detections of a batch.
+
+        Args:
+            boxes_BA4: float32 [B, A, 4], decoded.
+            logits_BAK: float32 [B, A, K].
+            clip_window_B4: float32 [B, 4] yxyx, where the image is.
+        """
+        if self.logit_scale != 1.0:
+            logits_BAK = logits_BAK / self.logit_scale
+        scores_BAC = self.score_converter(logits_BAK)
+        if self.has_background_column:
+            scores_BAC = scores_BAC[:, :, 1:]
+        return multiclass_nms(boxes_BA4, scores_BAC, clip_window_B4, self.nms)
