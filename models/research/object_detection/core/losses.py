@@ -1,17 +1,79 @@
-"""Loss functions of the detector, before any reduction over anchors.
+"""Loss functions of the detector, and their sum over all anchors.
 
-Each takes predictions, targets and weights and returns one value per class
-(`loss_BAK`) or per anchor (`loss_BA`); the caller sums and normalises.
+Each function takes predictions, targets and weights and returns one value per
+class (`loss_BAK`) or per anchor (`loss_BA`); `DetectionLoss` sums them up.
 
 Letters: B image, A anchor, K class including a background column, 4 box code
 (or whatever length the box coder's codes have).
 """
 
+import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 from keras import ops
 
+from object_detection.core import containers
+
 Tensor = Any
+
+
+@dataclasses.dataclass(frozen=True)
+class DetectionLoss:
+    """A loss for boxes, one for classes, and how they are summed.
+
+    Attributes:
+        localization: (codes_BA4, targets_BA4, weights_BA) -> [B, A].
+        classification: (logits_BAK, targets_BAK, weights_BAK) -> [B, A, K] or
+            [B, A].
+        localization_weight: multiplies the sum.
+        classification_weight: multiplies the sum.
+        normalize_by_num_matches: divide both sums by the number of matched
+            anchors of the batch (the sum of their weights, at least 1).
+        normalize_by_code_size: divide the localization loss by the length of
+            a box code.
+    """
+
+    localization: Callable[[Tensor, Tensor, Tensor], Tensor]
+    classification: Callable[[Tensor, Tensor, Tensor], Tensor]
+    localization_weight: float = 1.0
+    classification_weight: float = 1.0
+    normalize_by_num_matches: bool = True
+    normalize_by_code_size: bool = False
+
+    def reduce(
+        self,
+        box_encodings_BA4: Tensor,
+        class_predictions_BAK: Tensor,
+        targets: containers.Targets,
+    ) -> tuple[Tensor, Tensor]:
+        """Returns localization and classification loss, float32 scalars.
+
+        Args:
+            box_encodings_BA4: float32 [B, A, code_size].
+            class_predictions_BAK: float32 [B, A, K] logits.
+            targets: what they should have been.
+        """
+        localization_loss = self.localization_weight * ops.sum(
+            self.localization(
+                box_encodings_BA4, targets.box_codes, targets.box_weights
+            )
+        )
+        classification_loss = self.classification_weight * ops.sum(
+            self.classification(
+                class_predictions_BAK,
+                targets.class_targets,
+                targets.class_weights,
+            )
+        )
+        if self.normalize_by_num_matches:
+            num_matches = ops.maximum(ops.sum(targets.box_weights), 1.0)
+            localization_loss = localization_loss / num_matches
+            classification_loss = classification_loss / num_matches
+        if self.normalize_by_code_size:
+            code_size = box_encodings_BA4.shape[-1]
+            localization_loss = localization_loss / code_size
+        return localization_loss, classification_loss
 
 
 def sigmoid_cross_entropy_loss(

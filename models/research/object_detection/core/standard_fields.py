@@ -36,6 +36,7 @@ class PredictionFields:
     box_encodings = "box_encodings"
     class_predictions_with_background = "class_predictions_with_background"
     anchors = "anchors"
+    image_size = "image_size"  # height and width in px, padding included
 
 
 class LossFields:

@@ -1,0 +1,122 @@
+"""Builds the detector that a config describes."""
+
+import keras
+
+from object_detection.builders import (
+    anchor_generator_builder,
+    box_coder_builder,
+    box_predictor_builder,
+    feature_extractor_builder,
+    image_resizer_builder,
+    losses_builder,
+    matcher_builder,
+    oneof,
+    post_processing_builder,
+    region_similarity_calculator_builder,
+)
+from object_detection.core import errors, target_assigner
+from object_detection.meta_architectures import ssd_meta_arch
+from object_detection.protos import model_pb2, ssd_pb2
+
+
+def build(
+    model_config: model_pb2.DetectionModel,
+    is_training: bool,
+    dtype_policy: str | keras.DTypePolicy = "float32",
+) -> ssd_meta_arch.SSDMetaArch:
+    """Builds the detector, with all its variables.
+
+    Args:
+        model_config: the `model` message of a pipeline config.
+        is_training: whether it will be trained; else every normalisation is
+            frozen.
+        dtype_policy: Keras dtype policy of the networks; variables, losses
+            and detections are float32 under all of them.
+
+    Raises:
+        errors.ConfigError: a part, field or combination that is not
+            supported, named by its path.
+    """
+    oneof.require(model_config, "model", "model", ["ssd"])
+    config = model_config.ssd
+    _check(config)
+    has_background_column = (
+        config.add_background_class or config.explicit_background_class
+    )
+    num_class_slots = config.num_classes + config.add_background_class
+    anchor_generator = anchor_generator_builder.build(config.anchor_generator)
+    feature_extractor = feature_extractor_builder.build(
+        config.feature_extractor,
+        is_training,
+        freeze_batchnorm=config.freeze_batchnorm,
+        enforce_freeze_batchnorm=config.enforce_freeze_batchnorm,
+        dtype_policy=dtype_policy,
+    )
+    num_channels = feature_extractor.feature_map_channels
+    num_anchors_per_location = anchor_generator.num_anchors_per_location
+    if len(num_channels) != len(num_anchors_per_location):
+        raise errors.ConfigError(
+            "model.ssd.anchor_generator: makes anchors for "
+            f"{len(num_anchors_per_location)} feature maps, but "
+            f"feature_extractor {config.feature_extractor.type} has "
+            f"{len(num_channels)}; give both the same levels"
+        )
+    return ssd_meta_arch.SSDMetaArch(
+        num_classes=config.num_classes,
+        is_training=is_training,
+        image_resizer=image_resizer_builder.build(config.image_resizer),
+        feature_extractor=feature_extractor,
+        box_predictor=box_predictor_builder.build(
+            config.box_predictor,
+            is_training,
+            num_channels=num_channels,
+            num_anchors_per_location=num_anchors_per_location,
+            num_class_slots=num_class_slots,
+            enforce_freeze_batchnorm=config.enforce_freeze_batchnorm,
+            dtype_policy=dtype_policy,
+        ),
+        anchor_generator=anchor_generator,
+        target_assigner=_build_target_assigner(config, num_class_slots),
+        detection_loss=losses_builder.build(
+            config.loss,
+            normalize_by_num_matches=config.normalize_loss_by_num_matches,
+            normalize_by_code_size=config.normalize_loc_loss_by_codesize,
+        ),
+        post_processor=post_processing_builder.build(
+            config.post_processing,
+            has_background_column=has_background_column,
+        ),
+    )
+
+
+def _build_target_assigner(
+    config: ssd_pb2.Ssd, num_class_slots: int
+) -> target_assigner.TargetAssigner:
+    background = 0.0 if config.encode_background_as_zeros else 1.0
+    return target_assigner.TargetAssigner(
+        similarity=region_similarity_calculator_builder.build(
+            config.similarity_calculator
+        ),
+        matcher=matcher_builder.build(config.matcher),
+        box_coder=box_coder_builder.build(config.box_coder),
+        unmatched_class_label=(background,) + (0.0,) * (num_class_slots - 1),
+        negative_class_weight=config.negative_class_weight,
+    )
+
+
+def _check(config: ssd_pb2.Ssd) -> None:
+    if config.num_classes < 1:
+        raise errors.ConfigError(
+            "model.ssd.num_classes: must be at least 1, got "
+            f"{config.num_classes}"
+        )
+    if config.add_background_class and config.explicit_background_class:
+        raise errors.ConfigError(
+            "model.ssd.explicit_background_class: true needs "
+            "add_background_class: false, whose default is true"
+        )
+    if config.use_confidences_as_targets:
+        raise errors.ConfigError(
+            "model.ssd.use_confidences_as_targets: true is not supported; "
+            "use false"
+        )

@@ -1,0 +1,300 @@
+"""The single-shot detector: images in, losses or detections out.
+
+No method needs another to have been called before: what one computes is
+returned, and what another needs is an argument.
+
+Letters: B image, H W pixel, A anchor (all levels), K class including a
+background column, G groundtruth box (padded), D detection.
+"""
+
+import functools
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import keras
+from keras import ops
+
+from object_detection.core import (
+    containers,
+    losses,
+    naming,
+    post_processing,
+    target_assigner,
+)
+from object_detection.core.standard_fields import (
+    DetectionResultFields,
+    LossFields,
+    PredictionFields,
+)
+from object_detection.matchers import matcher
+from object_detection.models import ssd_feature_extractor
+
+Tensor = Any
+Size = Any  # a Python int, or a scalar int tensor where it is not known yet
+
+
+class ImageResizer(Protocol):
+    """What resizes images; it lives outside the compute core."""
+
+    # Height and width of every result, None when they differ.
+    static_size_px: tuple[int, int] | None
+
+    def __call__(self, images: Tensor) -> tuple[Tensor, Tensor]: ...
+
+
+class AnchorGenerator(Protocol):
+    """What `anchor_generators` offer."""
+
+    num_anchors_per_location: list[int]
+
+    def generate(
+        self,
+        feature_map_sizes: Sequence[tuple[Size, Size]],
+        image_size: tuple[Size, Size],
+    ) -> Tensor: ...
+
+
+class SSDMetaArch:
+    """A feature extractor, a box predictor and what turns them into losses.
+
+    Attributes:
+        num_classes: without the background.
+        is_training: whether `predict` trains unless it is told.
+    """
+
+    def __init__(
+        self,
+        *,
+        num_classes: int,
+        is_training: bool,
+        image_resizer: ImageResizer,
+        feature_extractor: ssd_feature_extractor.SSDFeatureExtractor,
+        box_predictor: keras.layers.Layer,
+        anchor_generator: AnchorGenerator,
+        target_assigner: target_assigner.TargetAssigner,
+        detection_loss: losses.DetectionLoss,
+        post_processor: post_processing.PostProcessor,
+    ) -> None:
+        self.num_classes = num_classes
+        self.is_training = is_training
+        self._image_resizer = image_resizer
+        self._feature_extractor = feature_extractor
+        self._box_predictor = box_predictor
+        self._anchor_generator = anchor_generator
+        self._target_assigner = target_assigner
+        self._detection_loss = detection_loss
+        self._post_processor = post_processor
+
+    def preprocess(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Resizes and normalises images.
+
+        Args:
+            images: float32 or uint8 [B, H, W, 3] in 0..255.
+
+        Returns:
+            float32 [B, H', W', 3] as `predict` takes them; int32 [B, 3],
+            height, width and channels of each before padding.
+        """
+        resized_images, true_image_shapes_B3 = self._image_resizer(
+            ops.convert_to_tensor(images)
+        )
+        return self.normalize(resized_images), true_image_shapes_B3
+
+    def normalize(self, resized_images: Tensor) -> Tensor:
+        """Does the second half of `preprocess`, for images resized before."""
+        return self._feature_extractor.preprocess(resized_images)
+
+    def predict(
+        self,
+        preprocessed_images: Tensor,
+        true_image_shapes_B3: Tensor,
+        training: bool | None = None,
+    ) -> dict[str, Tensor]:
+        """Predicts a box and class scores for every anchor.
+
+        Args:
+            preprocessed_images: float32 [B, H, W, 3] from `preprocess`.
+            true_image_shapes_B3: int32 [B, 3] from `preprocess`.
+            training: whether normalisations use (and learn) batch statistics
+                and dropout is on; `is_training` if None.
+
+        Returns:
+            By the keys of `PredictionFields`: box_encodings float32 [B, A,
+            code_size], class_predictions_with_background float32 [B, A, K]
+            (logits), anchors float32 [A, 4] yxyx, image_size float32 [2].
+
+        Raises:
+            ValueError: the predictor has another number of anchors than the
+                anchor generator.
+        """
+        del true_image_shapes_B3  # Padding is predicted on like the rest.
+        if training is None:
+            training = self.is_training
+        feature_maps = self._feature_extractor(
+            preprocessed_images, training=training
+        )
+        box_encodings, class_predictions_BAK = self._box_predictor(
+            feature_maps, training=training
+        )
+        image_size = _size(preprocessed_images)
+        anchors_A4 = self._anchor_generator.generate(
+            [_size(feature_map) for feature_map in feature_maps], image_size
+        )
+        num_predicted = box_encodings.shape[1]
+        num_anchors = anchors_A4.shape[0]
+        if None not in (num_predicted, num_anchors) and (
+            num_predicted != num_anchors
+        ):
+            raise ValueError(
+                f"the box predictor predicts {num_predicted} boxes, but the "
+                f"anchor generator makes {num_anchors} anchors"
+            )
+        return {
+            PredictionFields.box_encodings: box_encodings,
+            PredictionFields.class_predictions_with_background: (
+                class_predictions_BAK
+            ),
+            PredictionFields.anchors: ops.convert_to_tensor(anchors_A4),
+            PredictionFields.image_size: ops.stack(
+                [ops.cast(side_px, "float32") for side_px in image_size]
+            ),
+        }
+
+    def loss(
+        self,
+        predictions: Mapping[str, Tensor],
+        true_image_shapes_B3: Tensor,
+        groundtruth: containers.Groundtruth,
+    ) -> dict[str, Tensor]:
+        """Returns how wrong the predictions are, in two float32 scalars.
+
+        Args:
+            predictions: from `predict`.
+            true_image_shapes_B3: int32 [B, 3] from `preprocess`.
+            groundtruth: of the same images.
+
+        Returns:
+            `Loss/localization_loss` and `Loss/classification_loss`, weighted
+            and normalised. Regularisation is not part of them.
+        """
+        del true_image_shapes_B3  # The boxes are in the padded image's frame.
+        targets = self._target_assigner.assign_targets(
+            predictions[PredictionFields.anchors], groundtruth
+        )
+        localization_loss, classification_loss = self._detection_loss.reduce(
+            predictions[PredictionFields.box_encodings],
+            predictions[PredictionFields.class_predictions_with_background],
+            targets,
+        )
+        return {
+            LossFields.localization_loss: localization_loss,
+            LossFields.classification_loss: classification_loss,
+        }
+
+    def assignment_summaries(
+        self, groundtruth: containers.Groundtruth
+    ) -> dict[str, Tensor]:
+        """Returns how many boxes and anchors of each kind an image has.
+
+        Args:
+            groundtruth: of a batch.
+
+        Returns:
+            float32 scalars by name, means over the batch. Those of anchors
+            are missing when the resizer makes images of several sizes.
+        """
+        averages = {
+            "AvgNumGroundtruthBoxesPerImage": ops.mean(
+                ops.cast(groundtruth.num_boxes, "float32")
+            )
+        }
+        if self._image_resizer.static_size_px is None:
+            return averages
+        match = self._target_assigner.assign_targets(
+            self._static_anchors, groundtruth
+        ).match
+        kinds = {
+            "Positive": match.gt_index >= 0,
+            "Negative": ops.equal(match.gt_index, matcher.UNMATCHED),
+            "Ignored": ops.equal(match.gt_index, matcher.IGNORED),
+        }
+        for kind, is_kind_BA in kinds.items():
+            num_anchors_B = ops.sum(ops.cast(is_kind_BA, "float32"), axis=1)
+            averages[f"AvgNum{kind}AnchorsPerImage"] = ops.mean(num_anchors_B)
+        return averages
+
+    def postprocess(
+        self, predictions: Mapping[str, Tensor], true_image_shapes_B3: Tensor
+    ) -> dict[str, Tensor]:
+        """Turns predictions into detections.
+
+        Args:
+            predictions: from `predict`.
+            true_image_shapes_B3: int32 [B, 3] from `preprocess`; boxes are
+                clipped to this part of the padded image.
+
+        Returns:
+            By the keys of `DetectionResultFields`, best first and padded with
+            zeros: detection_boxes float32 [B, D, 4] yxyx, normalised to the
+            padded image; detection_scores float32 [B, D]; detection_classes
+            float32 [B, D], counted from 0; num_detections float32 [B].
+        """
+        true_size_B2 = ops.cast(true_image_shapes_B3[:, :2], "float32")
+        share_B2 = true_size_B2 / predictions[PredictionFields.image_size]
+        boxes_BA4 = self._target_assigner.box_coder.decode_boxes(
+            predictions[PredictionFields.box_encodings],
+            predictions[PredictionFields.anchors],
+        )
+        detections = self._post_processor.detect(
+            boxes_BA4,
+            predictions[PredictionFields.class_predictions_with_background],
+            ops.concatenate([ops.zeros_like(share_B2), share_B2], axis=1),
+        )
+        return {
+            DetectionResultFields.detection_boxes: detections.boxes,
+            DetectionResultFields.detection_scores: detections.scores,
+            DetectionResultFields.detection_classes: detections.class_ids,
+            DetectionResultFields.num_detections: detections.num_detections,
+        }
+
+    def regularization_loss(self) -> Tensor:
+        """Returns the float32 scalar regularisation of all weights."""
+        return (
+            self._feature_extractor.regularization_loss()
+            + self._box_predictor.regularization_loss()
+        )
+
+    def checkpoint_variables(self) -> dict[str, keras.Variable]:
+        """Returns every variable by its name in checkpoints."""
+        return naming.checkpoint_variables(*self._networks)
+
+    @property
+    def variables(self) -> list[keras.Variable]:
+        """Every variable."""
+        return list(self.checkpoint_variables().values())
+
+    @property
+    def trainable_variables(self) -> list[keras.Variable]:
+        """The variables that have a gradient."""
+        return [v for v in self.variables if v.trainable]
+
+    @property
+    def _networks(self) -> tuple[keras.layers.Layer, keras.layers.Layer]:
+        return self._feature_extractor, self._box_predictor
+
+    @functools.cached_property
+    def _static_anchors(self) -> Tensor:
+        """float32 [A, 4]: the anchors of every image, if all have one size."""
+        image_size = self._image_resizer.static_size_px
+        feature_maps = self._feature_extractor.compute_output_spec(
+            keras.KerasTensor((1, *image_size, 3)), training=False
+        )
+        return self._anchor_generator.generate(
+            [feature_map.shape[1:3] for feature_map in feature_maps],
+            image_size,
+        )
+
+
+def _size(images: Tensor) -> tuple[Size, Size]:
+    """Returns height and width of [B, H, W, F]."""
+    return tuple(ops.shape(images)[1:3])
