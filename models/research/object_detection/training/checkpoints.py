@@ -1,0 +1,335 @@
+"""Reading and writing TensorFlow's name-based checkpoints.
+
+A checkpoint `model.ckpt-<step>` is a pair of files, `.index` and
+`.data-00000-of-00001`, that maps names to tensors (TF1's format V2). The
+older single-file format V1 can be read too. Nothing is pickled, and reading
+executes nothing.
+
+A checkpoint appears under its name only when it is complete on the disk, and
+is loaded only when every tensor that is asked for was read, with a right
+checksum and a right shape.
+"""
+
+import glob
+import os
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from object_detection.core import errors
+
+GLOBAL_STEP = "global_step"
+MOVING_AVERAGE_SUFFIX = "/ExponentialMovingAverage"
+PREFIX = "model.ckpt"
+STATE_FILE = "checkpoint"
+
+_TEMPORARY = ".tmp-"
+_INDEX = ".index"
+_DATA = ".data-00000-of-00001"
+
+# TensorFlow's reader turns its status codes into these, code by code.
+_READ_ERRORS = (
+    tf.errors.OpError,
+    RuntimeError,
+    ValueError,
+    LookupError,
+    TypeError,
+    OSError,
+)
+
+
+class Restorable(Protocol):
+    """A model whose variables can be named."""
+
+    def checkpoint_variables(self) -> Mapping[str, keras.Variable]:
+        """Returns the variables by checkpoint name."""
+
+
+class Reader:
+    """The tensors of one checkpoint file, by name.
+
+    Args:
+        path: `.../model.ckpt-123`, a V1 file, or a directory, which means its
+            latest checkpoint.
+
+    Raises:
+        CheckpointError: there is no readable checkpoint.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = resolve(path)
+        try:
+            self._reader = tf.train.load_checkpoint(self.path)
+            self.shapes = {
+                name: tuple(shape)
+                for name, shape in (
+                    self._reader.get_variable_to_shape_map().items()
+                )
+            }
+        except _READ_ERRORS as error:
+            raise errors.CheckpointError(
+                f"{self.path}: cannot be read as a checkpoint, the file is "
+                f"damaged or of another kind ({_first_line(error)}); use "
+                "another checkpoint"
+            ) from error
+
+    def read(self, name: str) -> np.ndarray:
+        """Returns one tensor, whose checksum was compared.
+
+        Raises:
+            CheckpointError: there is no such tensor, or it is damaged.
+        """
+        if name not in self.shapes:
+            raise errors.CheckpointError(
+                f"{self.path}: holds no tensor {name!r}"
+            )
+        try:
+            return self._reader.get_tensor(name)
+        except _READ_ERRORS as error:
+            raise errors.CheckpointError(
+                f"{self.path}: tensor {name!r} is damaged "
+                f"({_first_line(error)}); use another checkpoint"
+            ) from error
+
+
+def restore(
+    model: Restorable, path: str, *, use_moving_averages: bool = False
+) -> int:
+    """Loads every variable of a model from a checkpoint, or none.
+
+    Args:
+        model: has `checkpoint_variables()`.
+        path: a checkpoint, or a directory with checkpoints.
+        use_moving_averages: whether to take the running means of the weights
+            where the checkpoint has them.
+
+    Returns:
+        The checkpoint's global_step, 0 when it has none.
+
+    Raises:
+        CheckpointError: the checkpoint is missing, damaged or of another
+            model. The model keeps its weights then.
+    """
+    reader = Reader(path)
+    variables = {}
+    for name, variable in model.checkpoint_variables().items():
+        average = name + MOVING_AVERAGE_SUFFIX
+        use_average = use_moving_averages and average in reader.shapes
+        variables[average if use_average else name] = variable
+    load(variables, reader)
+    return global_step(reader)
+
+
+def load(variables: Mapping[str, keras.Variable], reader: Reader) -> None:
+    """Assigns each named variable, after all have been read and compared.
+
+    Raises:
+        CheckpointError: a tensor is missing, damaged or of another shape; no
+            variable was changed.
+    """
+    missing = [name for name in variables if name not in reader.shapes]
+    if missing:
+        raise errors.CheckpointError(
+            f"{reader.path}: {len(missing)} of {len(variables)} tensors are "
+            f"not in it, the first is {missing[0]!r}; it belongs to another "
+            "model"
+        )
+    for name, variable in variables.items():
+        if reader.shapes[name] != tuple(variable.shape):
+            raise errors.CheckpointError(
+                f"{reader.path}: tensor {name!r} has shape "
+                f"{list(reader.shapes[name])} in the file and "
+                f"{list(variable.shape)} in the model; it belongs to another "
+                "model"
+            )
+    values = {name: reader.read(name) for name in variables}
+    for name, variable in variables.items():
+        variable.assign(values[name])
+
+
+def global_step(reader: Reader) -> int:
+    """Returns the step that a checkpoint was saved at, 0 if it has none."""
+    if GLOBAL_STEP not in reader.shapes:
+        return 0
+    return int(reader.read(GLOBAL_STEP))
+
+
+def save(prefix: str, variables: Mapping[str, Any]) -> None:
+    """Writes a checkpoint that appears complete or not at all.
+
+    Args:
+        prefix: path without suffix, `.../model.ckpt-123`.
+        variables: Keras variables, tensors or arrays by checkpoint name.
+
+    Raises:
+        OSError or tf.errors.OpError: the disk is full, read-only or gone;
+            what was there before is still there.
+    """
+    names = sorted(variables)
+    tensors = [
+        tf.convert_to_tensor(getattr(variables[name], "value", variables[name]))
+        for name in names
+    ]
+    directory, base = os.path.split(prefix)
+    temporary = os.path.join(directory, f"{_TEMPORARY}{os.getpid()}-{base}")
+    try:
+        with tf.device("/cpu:0"):
+            tf.raw_ops.SaveV2(
+                prefix=temporary,
+                tensor_names=names,
+                shape_and_slices=[""] * len(names),
+                tensors=tensors,
+            )
+        # The index comes last: a checkpoint exists when its index does.
+        for suffix in (_DATA, _INDEX):
+            _flush_to_disk(temporary + suffix)
+            os.replace(temporary + suffix, prefix + suffix)
+        _flush_to_disk(directory or ".")
+    finally:
+        for leftover in glob.glob(glob.escape(temporary) + "*"):
+            os.remove(leftover)
+
+
+def delete(prefix: str) -> None:
+    """Removes a checkpoint, the index first, so that no half is left."""
+    for suffix in (_INDEX, _DATA):
+        if os.path.exists(prefix + suffix):
+            os.remove(prefix + suffix)
+
+
+def write_text(path: str, text: str) -> None:
+    """Writes a small file that appears complete or not at all."""
+    directory, base = os.path.split(path)
+    temporary = os.path.join(directory, f"{_TEMPORARY}{os.getpid()}-{base}")
+    with open(temporary, "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
+    _flush_to_disk(directory or ".")
+
+
+def sweep(model_dir: str) -> list[str]:
+    """Removes what a writer that was killed has left; returns the paths.
+
+    Only the process that holds the directory's lock may call it.
+    """
+    leftovers = glob.glob(
+        os.path.join(glob.escape(model_dir), _TEMPORARY + "*")
+    )
+    for data in glob.glob(
+        os.path.join(glob.escape(model_dir), f"{PREFIX}-*{_DATA}")
+    ):
+        if not os.path.exists(data.removesuffix(_DATA) + _INDEX):
+            leftovers.append(data)
+    for path in leftovers:
+        os.remove(path)
+    return leftovers
+
+
+def resolve(path: str) -> str:
+    """Returns the prefix of the checkpoint that a path means.
+
+    Args:
+        path: a prefix, one of the pair's files, a V1 file, or a directory.
+
+    Raises:
+        CheckpointError: there is none.
+    """
+    path = os.fspath(path)
+    if os.path.isdir(path):
+        latest = latest_checkpoint(path)
+        if latest is None:
+            raise errors.CheckpointError(
+                f"{path}: holds no checkpoint ({PREFIX}-<step>{_INDEX})"
+            )
+        return latest
+    prefix = re.sub(r"(\.index|\.data-\d{5}-of-\d{5})$", "", path)
+    if os.path.exists(prefix + _INDEX) or os.path.isfile(prefix):
+        return prefix
+    raise errors.CheckpointError(
+        f"{path}: no such checkpoint (neither {os.path.basename(prefix)}"
+        f"{_INDEX} nor a single file of that name); found in the directory: "
+        f"{_describe_directory(os.path.dirname(prefix) or '.')}"
+    )
+
+
+def latest_checkpoint(directory: str) -> str | None:
+    """Returns the newest complete checkpoint of a directory, or None.
+
+    That is the one which the `checkpoint` file names, and without such a file
+    the one with the highest step.
+    """
+    # The state file is read as text here because TensorFlow's own reader
+    # answers None alike for no file and for one that cannot be parsed.
+    state = read_state(directory)
+    if state is not None and os.path.exists(
+        state.model_checkpoint_path + _INDEX
+    ):
+        return state.model_checkpoint_path
+    found = checkpoints_in(directory)
+    return found[-1] if found else None
+
+
+def read_state(directory: str) -> Any | None:
+    """Returns the parsed `checkpoint` file with absolute paths, or None."""
+    try:
+        return tf.train.get_checkpoint_state(directory)
+    except (ValueError, UnicodeDecodeError):
+        return None
+
+
+def checkpoints_in(directory: str) -> list[str]:
+    """Returns the complete checkpoints in a directory by rising step."""
+    prefixes = [
+        path.removesuffix(_INDEX)
+        for path in glob.glob(
+            os.path.join(glob.escape(directory), f"{PREFIX}-*{_INDEX}")
+        )
+    ]
+    return sorted((p for p in prefixes if step_of(p) is not None), key=step_of)
+
+
+def step_of(prefix: str) -> int | None:
+    """Returns the step in a checkpoint's file name, or None."""
+    match = re.search(r"-(\d+)$", prefix)
+    return int(match.group(1)) if match else None
+
+
+def state_text(
+    latest: str, kept: Sequence[str], timestamps: Sequence[float]
+) -> str:
+    """Returns the content of a `checkpoint` file, oldest checkpoint first."""
+    lines = [f'model_checkpoint_path: "{os.path.basename(latest)}"']
+    lines += [
+        f'all_model_checkpoint_paths: "{os.path.basename(prefix)}"'
+        for prefix in kept
+    ]
+    lines += [
+        f"all_model_checkpoint_timestamps: {seconds!r}"
+        for seconds in timestamps
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _flush_to_disk(path: str) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _describe_directory(directory: str) -> str:
+    if not os.path.isdir(directory):
+        return f"{directory} is no directory"
+    found = [os.path.basename(prefix) for prefix in checkpoints_in(directory)]
+    return ", ".join(found) if found else "no checkpoint"
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().split("\n")[0]

@@ -1,0 +1,74 @@
+"""Which variables get a gradient, and how large it may become."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+Tensor = Any
+Variables = Mapping[str, keras.Variable]
+
+
+def clip_by_global_norm(
+    gradients: Mapping[str, Tensor], clip_norm: float, global_norm: Tensor
+) -> dict[str, Tensor]:
+    """Scales all gradients by one factor so that their norm is in bounds.
+
+    Args:
+        gradients: tensors by name.
+        clip_norm: the largest norm; 0 leaves the gradients as they are.
+        global_norm: float32 scalar, the L2 norm over all gradients.
+    """
+    if clip_norm <= 0:
+        return dict(gradients)
+    scale = clip_norm / tf.maximum(global_norm, clip_norm)
+    return {name: g * scale for name, g in gradients.items()}
+
+
+def select_variables(
+    variables: Variables,
+    update_patterns: Sequence[str] = (),
+    freeze_patterns: Sequence[str] = (),
+) -> dict[str, keras.Variable]:
+    """Returns the variables that training shall update.
+
+    Args:
+        variables: by checkpoint name.
+        update_patterns: regular expressions; when there are any, a name must
+            contain a match of one of them.
+        freeze_patterns: regular expressions; a name that contains a match of
+            one of them is left out.
+
+    Raises:
+        ValueError: nothing is left, or an expression is malformed.
+    """
+    included = _matching(variables, update_patterns or [""])
+    frozen = _matching(variables, freeze_patterns)
+    selected = {
+        name: variable
+        for name, variable in variables.items()
+        if name in included and name not in frozen
+    }
+    if not selected:
+        raise ValueError(
+            "no variable is left to train: update_trainable_variables "
+            f"{list(update_patterns)} matches {len(included)} of "
+            f"{len(variables)}, freeze_variables {list(freeze_patterns)} "
+            f"matches {len(frozen)}"
+        )
+    return selected
+
+
+def _matching(names: Variables, patterns: Sequence[str]) -> set[str]:
+    matching = set()
+    for pattern in patterns:
+        try:
+            expression = re.compile(pattern)
+        except re.error as error:
+            raise ValueError(
+                f"{pattern!r} is no regular expression: {error}"
+            ) from error
+        matching.update(name for name in names if expression.search(name))
+    return matching

@@ -1,0 +1,193 @@
+"""Learning rates as pure functions of the step.
+
+Every function takes the number of updates made so far (a Python int, a NumPy
+array or a tensor, so a whole schedule can be plotted at once) and returns a
+float32 tensor of the same shape. A schedule that cannot work raises
+ValueError as soon as it is called with any step.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from keras import ops
+
+Tensor = Any
+Schedule = Callable[[Any], Tensor]
+
+
+def constant(step: Any, *, learning_rate: float) -> Tensor:
+    """Returns the same learning rate at every step."""
+    _require_not_negative(learning_rate=learning_rate)
+    return learning_rate * ops.ones_like(_as_float(step))
+
+
+def exponential_decay_with_burnin(
+    step: Any,
+    *,
+    learning_rate_base: float,
+    learning_rate_decay_steps: int,
+    learning_rate_decay_factor: float,
+    burnin_learning_rate: float = 0.0,
+    burnin_steps: int = 0,
+    min_learning_rate: float = 0.0,
+    staircase: bool = True,
+) -> Tensor:
+    """Multiplies the rate by a factor every so many steps after a burn-in.
+
+    Args:
+        step: number of updates made so far.
+        learning_rate_base: rate at the end of the burn-in.
+        learning_rate_decay_steps: steps in which the rate falls by the factor.
+        learning_rate_decay_factor: positive.
+        burnin_learning_rate: rate in the burn-in; 0 means the base rate.
+        burnin_steps: length of the burn-in.
+        min_learning_rate: the rate never falls below it.
+        staircase: whether the rate falls at once every
+            `learning_rate_decay_steps`, in place of a little at each step.
+
+    Raises:
+        ValueError: `learning_rate_decay_steps` or `..._factor` is not
+            positive, or a rate is negative.
+    """
+    _require_not_negative(
+        learning_rate_base=learning_rate_base,
+        burnin_learning_rate=burnin_learning_rate,
+        min_learning_rate=min_learning_rate,
+    )
+    _require_positive(
+        learning_rate_decay_steps=learning_rate_decay_steps,
+        learning_rate_decay_factor=learning_rate_decay_factor,
+    )
+    step = _as_float(step)
+    exponent = (step - burnin_steps) / learning_rate_decay_steps
+    if staircase:
+        exponent = ops.floor(exponent)
+    decayed = learning_rate_base * ops.power(
+        ops.cast(learning_rate_decay_factor, "float32"), exponent
+    )
+    burnin = burnin_learning_rate or learning_rate_base
+    rate = ops.where(step < burnin_steps, burnin, decayed)
+    return ops.maximum(rate, min_learning_rate)
+
+
+def manual_stepping(
+    step: Any,
+    *,
+    boundaries: Sequence[int],
+    rates: Sequence[float],
+    warmup: bool = False,
+) -> Tensor:
+    """Holds each rate between two boundaries.
+
+    Args:
+        step: number of updates made so far.
+        boundaries: strictly increasing, positive steps; at `boundaries[i]`
+            the rate changes from `rates[i]` to `rates[i + 1]`.
+        rates: one more than boundaries.
+        warmup: whether the rate climbs in a line from `rates[0]` to
+            `rates[1]` over the first `boundaries[0]` steps.
+
+    Raises:
+        ValueError: the boundaries do not rise or a rate is missing.
+    """
+    if list(boundaries) != sorted(set(boundaries)) or (
+        boundaries and boundaries[0] < 1
+    ):
+        raise ValueError(
+            "boundaries must be positive and strictly increasing, got "
+            f"{list(boundaries)}"
+        )
+    if len(rates) != len(boundaries) + 1:
+        raise ValueError(
+            f"{len(boundaries)} boundaries need {len(boundaries) + 1} rates, "
+            f"got {len(rates)}"
+        )
+    if warmup and not boundaries:
+        raise ValueError("warmup needs a boundary to climb towards")
+    for rate in rates:
+        _require_not_negative(rate=rate)
+    step = _as_float(step)
+    result = rates[0] * ops.ones_like(step)
+    if warmup:
+        result = rates[0] + step * ((rates[1] - rates[0]) / boundaries[0])
+    for boundary, rate in zip(boundaries, rates[1:], strict=True):
+        result = ops.where(step >= boundary, rate, result)
+    return result
+
+
+def cosine_decay_with_warmup(
+    step: Any,
+    *,
+    learning_rate_base: float,
+    total_steps: int,
+    warmup_learning_rate: float = 0.0,
+    warmup_steps: int = 0,
+    hold_base_rate_steps: int = 0,
+) -> Tensor:
+    """Climbs in a line, holds, then falls along half a cosine to zero.
+
+    Loshchilov & Hutter, "SGDR: Stochastic Gradient Descent with Warm
+    Restarts" (2016), without the restarts.
+
+    Args:
+        step: number of updates made so far.
+        learning_rate_base: the highest rate.
+        total_steps: step at which the rate reaches zero, to stay there.
+        warmup_learning_rate: rate at step 0.
+        warmup_steps: length of the climb.
+        hold_base_rate_steps: steps at the highest rate after the climb.
+
+    Raises:
+        ValueError: the warm-up is longer than the schedule or starts above
+            `learning_rate_base`, or a rate is negative.
+    """
+    _require_not_negative(
+        learning_rate_base=learning_rate_base,
+        warmup_learning_rate=warmup_learning_rate,
+    )
+    if total_steps < warmup_steps:
+        raise ValueError(
+            f"total_steps ({total_steps}) must not be smaller than "
+            f"warmup_steps ({warmup_steps})"
+        )
+    if warmup_steps > 0 and learning_rate_base < warmup_learning_rate:
+        raise ValueError(
+            f"learning_rate_base ({learning_rate_base:g}) must not be smaller "
+            f"than warmup_learning_rate ({warmup_learning_rate:g})"
+        )
+    step = _as_float(step)
+    fall_start = warmup_steps + hold_base_rate_steps
+    # A schedule without a falling part never uses the quotient below.
+    num_falling_steps = max(total_steps - fall_start, 1)
+    rate = (
+        0.5
+        * learning_rate_base
+        * (1.0 + ops.cos(math.pi * (step - fall_start) / num_falling_steps))
+    )
+    if hold_base_rate_steps > 0:
+        rate = ops.where(step > fall_start, rate, learning_rate_base)
+    if warmup_steps > 0:
+        slope = (learning_rate_base - warmup_learning_rate) / warmup_steps
+        rate = ops.where(
+            step < warmup_steps, warmup_learning_rate + step * slope, rate
+        )
+    return ops.where(step > total_steps, 0.0, rate)
+
+
+def _as_float(step: Any) -> Tensor:
+    return ops.cast(ops.convert_to_tensor(step), "float32")
+
+
+def _require_not_negative(**rates: float) -> None:
+    for name, rate in rates.items():
+        if not 0.0 <= rate < math.inf:
+            raise ValueError(
+                f"{name} must be a finite number from 0 up, got {rate}"
+            )
+
+
+def _require_positive(**values: float) -> None:
+    for name, value in values.items():
+        if not 0.0 < value < math.inf:
+            raise ValueError(f"{name} must be positive, got {value}")

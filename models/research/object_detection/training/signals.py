@@ -1,0 +1,56 @@
+"""Stopping a run by a signal without losing what it has done."""
+
+import os
+import signal
+from types import FrameType, TracebackType
+
+_NUM_SIGNALS_TO_KILL = 3
+
+
+class StopRequest:
+    """Turns SIGTERM and SIGINT into a flag while its block runs.
+
+    The training loop looks at the flag between steps, saves and leaves with
+    the shell's exit code for the signal. A second signal changes nothing, so
+    that impatience does not cost the checkpoint; the third ends the process
+    at once.
+
+    Attributes:
+        signum: the first signal that came, or None.
+    """
+
+    def __init__(self) -> None:
+        self.signum: int | None = None
+        self._num_signals = 0
+        self._previous = {}
+
+    def __enter__(self) -> "StopRequest":
+        for signum in (signal.SIGTERM, signal.SIGINT):
+            self._previous[signum] = signal.signal(signum, self._note)
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        for signum, handler in self._previous.items():
+            signal.signal(signum, handler)
+
+    def exit_if_requested(self) -> None:
+        """Ends the process with 128 + signal if a signal came.
+
+        Raises:
+            SystemExit: 143 after SIGTERM, 130 after SIGINT.
+        """
+        if self.signum is not None:
+            raise SystemExit(128 + self.signum)
+
+    def _note(self, signum: int, frame: FrameType | None) -> None:
+        del frame
+        self._num_signals += 1
+        if self.signum is None:
+            self.signum = signum
+        if self._num_signals >= _NUM_SIGNALS_TO_KILL:
+            os._exit(128 + signum)

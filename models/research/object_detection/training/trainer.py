@@ -1,0 +1,273 @@
+"""One training step, and the state that it changes.
+
+Dimensions: B image, H W pixel, G groundtruth box.
+"""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import keras
+import tensorflow as tf
+
+from object_detection.core import errors
+from object_detection.core.containers import Groundtruth
+from object_detection.core.standard_fields import LossFields
+from object_detection.training import (
+    amp,
+    checkpoints,
+    distributed,
+    fine_tune,
+    gradients,
+    learning_schedules,
+    optimizers,
+)
+
+Tensor = Any
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainOptions:
+    """How a model is trained.
+
+    Attributes:
+        make_optimizer: makes the optimizer of the named variables.
+        learning_rate: the rate as a function of the step.
+        clip_norm: largest global gradient norm; 0 for no limit.
+        add_regularization_loss: whether it is part of the total loss.
+        update_patterns: see `gradients.select_variables`.
+        freeze_patterns: the same.
+        fine_tune: where the weights of step 0 come from, or None.
+        use_loss_scale: whether to scale the loss, as float16 needs.
+        jit_compile: whether XLA compiles the step.
+        summarize_gradients: whether the norm of each gradient is recorded.
+    """
+
+    make_optimizer: Callable[[optimizers.Variables], optimizers.Optimizer]
+    learning_rate: learning_schedules.Schedule
+    clip_norm: float = 0.0
+    add_regularization_loss: bool = True
+    update_patterns: tuple[str, ...] = ()
+    freeze_patterns: tuple[str, ...] = ()
+    fine_tune: fine_tune.FineTune | None = None
+    use_loss_scale: bool = False
+    jit_compile: bool = False
+    summarize_gradients: bool = False
+
+
+class StepResult(NamedTuple):
+    """What one step reports; every value is a scalar tensor.
+
+    Attributes:
+        losses: float32 by the keys of `LossFields`, of this process's images.
+        learning_rate: float32, the one that the update used.
+        gradient_norm: float32, over all gradients, before clipping.
+        is_applied: bool, whether the weights were updated. They are not when
+            the loss or a gradient is NaN or infinite.
+        is_fatal: bool, whether the run must stop: not applied, and not an
+            overflow that a smaller loss scale mends.
+        gradient_norms: float32 by variable name, when they are asked for.
+    """
+
+    losses: dict[str, Tensor]
+    learning_rate: Tensor
+    gradient_norm: Tensor
+    is_applied: Tensor
+    is_fatal: Tensor
+    gradient_norms: dict[str, Tensor]
+
+
+class TrainState:
+    """Everything that a checkpoint holds: weights, slots, step, loss scale.
+
+    Args:
+        model: has `checkpoint_variables()` and the methods of a detector.
+        options: how to train it.
+
+    Raises:
+        ConfigError: no variable is left to train.
+    """
+
+    def __init__(self, model: Any, options: TrainOptions) -> None:
+        self.model = model
+        self.options = options
+        named = model.checkpoint_variables()
+        try:
+            self.trained_variables = gradients.select_variables(
+                {n: v for n, v in named.items() if v.trainable},
+                options.update_patterns,
+                options.freeze_patterns,
+            )
+        except ValueError as error:
+            raise errors.ConfigError(f"train_config: {error}") from error
+        self.global_step = keras.Variable(0, trainable=False, dtype="int64")
+        self.optimizer = options.make_optimizer(self.trained_variables)
+        self.loss_scale = (
+            amp.DynamicLossScale() if options.use_loss_scale else None
+        )
+
+    def checkpoint_variables(self) -> dict[str, keras.Variable]:
+        """Returns every variable by checkpoint name."""
+        return {
+            **self.model.checkpoint_variables(),
+            checkpoints.GLOBAL_STEP: self.global_step,
+            **self._training_variables(),
+        }
+
+    def restore(self, path: str) -> list[str]:
+        """Continues from a checkpoint, exactly.
+
+        Returns:
+            Names of the slots that the checkpoint does not have, because it
+            was trained with another optimizer or other frozen variables;
+            they keep their first values.
+
+        Raises:
+            CheckpointError: it is damaged or of another model; nothing was
+                changed.
+        """
+        reader = checkpoints.Reader(path)
+        optional = self._training_variables()
+        found = {n: v for n, v in optional.items() if n in reader.shapes}
+        checkpoints.load(
+            {
+                **self.model.checkpoint_variables(),
+                checkpoints.GLOBAL_STEP: self.global_step,
+                **found,
+            },
+            reader,
+        )
+        return sorted(set(optional) - set(found))
+
+    def _training_variables(self) -> dict[str, keras.Variable]:
+        variables = self.optimizer.checkpoint_variables()
+        if self.loss_scale is not None:
+            variables = {
+                **variables,
+                **self.loss_scale.checkpoint_variables(),
+            }
+        return variables
+
+
+TrainStep = Callable[[Tensor, Tensor, Groundtruth], StepResult]
+
+
+def make_train_step(state: TrainState) -> TrainStep:
+    """Returns the compiled function that makes one update of `state`.
+
+    The function takes images_BHW3 (float32, 0..255, resized), their
+    true_image_shapes_B3 and their Groundtruth.
+    """
+    model, options = state.model, state.options
+    variables = state.trained_variables
+
+    def train_step(
+        images_BHW3: Tensor, true_image_shapes_B3: Tensor, gt: Groundtruth
+    ) -> StepResult:
+        learning_rate = options.learning_rate(state.global_step.value)
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch([v.value for v in variables.values()])
+            predictions = model.predict(
+                model.normalize(images_BHW3),
+                true_image_shapes_B3,
+                training=True,
+            )
+            losses = dict(model.loss(predictions, true_image_shapes_B3, gt))
+            if options.add_regularization_loss:
+                losses[LossFields.regularization_loss] = tf.cast(
+                    model.regularization_loss(), tf.float32
+                )
+            total_loss = tf.add_n(list(losses.values()))
+            scaled_loss = _scaled(total_loss, state.loss_scale)
+        grads = tape.gradient(
+            scaled_loss, {n: v.value for n, v in variables.items()}
+        )
+        # A variable that the loss does not reach is left alone, slots too.
+        grads = {n: g for n, g in grads.items() if g is not None}
+        grads = _unscaled(grads, state.loss_scale)
+        grads = distributed.average_gradients(grads)
+
+        gradient_norm = tf.linalg.global_norm(list(grads.values()))
+        clipped = gradients.clip_by_global_norm(
+            grads, options.clip_norm, gradient_norm
+        )
+        is_loss_finite = tf.math.is_finite(total_loss)
+        is_applied = is_loss_finite & tf.math.is_finite(gradient_norm)
+        tf.cond(
+            is_applied,
+            lambda: _apply(state.optimizer, clipped, learning_rate),
+            lambda: tf.constant(False),
+        )
+        state.global_step.assign_add(1)
+
+        may_continue = is_applied
+        if state.loss_scale is not None:
+            may_continue = is_loss_finite & state.loss_scale.update(is_applied)
+        return StepResult(
+            losses={**losses, LossFields.total_loss: total_loss},
+            learning_rate=learning_rate,
+            gradient_norm=gradient_norm,
+            is_applied=is_applied,
+            is_fatal=~may_continue,
+            gradient_norms=_norms(grads, options.summarize_gradients),
+        )
+
+    return tf.function(train_step, jit_compile=options.jit_compile)
+
+
+def numerics_error(
+    step: int, result: StepResult, source_ids: list[str]
+) -> errors.NumericsError:
+    """Returns the error that names what became NaN or infinite, and where.
+
+    Args:
+        step: number of the step that failed, from 1.
+        result: what it returned.
+        source_ids: the images of its batch.
+    """
+    learning_rate = float(result.learning_rate)
+    for name, loss in result.losses.items():
+        if not tf.math.is_finite(loss):
+            what = f"{name} is {float(loss)}"
+            break
+    else:
+        what = (
+            "every loss is finite but the gradient norm is "
+            f"{float(result.gradient_norm)}"
+        )
+    return errors.NumericsError(
+        f"step {step}: {what}, learning rate {learning_rate:g}, images "
+        f"{', '.join(map(repr, source_ids))}; the weights were not updated. "
+        "Lower the learning rate, set train_config.gradient_clipping_by_norm, "
+        "or look at the boxes of these images"
+    )
+
+
+def _scaled(loss: Tensor, scale: amp.DynamicLossScale | None) -> Tensor:
+    return loss if scale is None else loss * scale.scale.value
+
+
+def _unscaled(
+    grads: Mapping[str, Tensor], scale: amp.DynamicLossScale | None
+) -> dict[str, Tensor]:
+    if scale is None:
+        return dict(grads)
+    factor = 1.0 / scale.scale.value
+    return {name: gradient * factor for name, gradient in grads.items()}
+
+
+def _apply(
+    optimizer: optimizers.Optimizer,
+    grads: Mapping[str, Tensor],
+    learning_rate: Tensor,
+) -> Tensor:
+    optimizer.apply(grads, learning_rate)
+    return tf.constant(True)
+
+
+def _norms(
+    grads: Mapping[str, Tensor], is_asked_for: bool
+) -> dict[str, Tensor]:
+    if not is_asked_for:
+        return {}
+    return {name: tf.norm(gradient) for name, gradient in grads.items()}

@@ -1,0 +1,284 @@
+"""The loop around the training step: batches in, checkpoints and news out."""
+
+import dataclasses
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
+
+import tensorflow as tf
+from absl import logging
+
+from object_detection.core.containers import Groundtruth
+from object_detection.core.standard_fields import InputDataFields
+from object_detection.training import (
+    checkpoint_manager,
+    checkpoints,
+    distributed,
+    fine_tune,
+    progress,
+    signals,
+    summaries,
+    trainer,
+)
+from object_detection.utils import exp_utils
+
+Tensor = Any
+Batch = tuple[dict[str, Tensor], dict[str, Tensor]]
+
+# Gives the dataset of (features, labels) that begins at the batch of a step.
+TrainInputFn = Callable[[int], tf.data.Dataset]
+
+
+@dataclasses.dataclass(frozen=True)
+class RunConfig:
+    """Where a run writes, how often and how much.
+
+    Attributes:
+        model_dir: made when it does not exist.
+        save_checkpoints_secs: seconds between two checkpoints, or None.
+        save_checkpoints_steps: steps between two checkpoints, or None.
+        keep_checkpoint_max: how many checkpoints stay.
+        keep_checkpoint_every_n_hours: of the others one stays this often.
+        log_steps: steps between two lines of progress.
+        save_summary_steps: steps between two points in TensorBoard.
+    """
+
+    model_dir: str
+    save_checkpoints_secs: float | None = 600.0
+    save_checkpoints_steps: int | None = None
+    keep_checkpoint_max: int = 5
+    keep_checkpoint_every_n_hours: float = 10_000.0
+    log_steps: int = 100
+    save_summary_steps: int = 100
+
+
+class _StepInFlight(NamedTuple):
+    """A step that was launched and may still run on the device."""
+
+    step: int
+    features: dict[str, Tensor]
+    labels: dict[str, Tensor]
+    result: trainer.StepResult
+
+    @property
+    def num_images(self) -> int:
+        """How many images the step took, over all processes."""
+        num_here = int(self.features[InputDataFields.image].shape[0])
+        return num_here * distributed.size()
+
+    def read(self) -> tuple[dict[str, float], float]:
+        """Waits for the step; returns its losses and its learning rate."""
+        losses = {n: float(v) for n, v in self.result.losses.items()}
+        return losses, float(self.result.learning_rate)
+
+    def raise_if_fatal(self) -> None:
+        """Waits for the step.
+
+        Raises:
+            NumericsError: its loss or a gradient is NaN or infinite.
+        """
+        if self.result.is_fatal:
+            source_ids = self.features[InputDataFields.source_id].numpy()
+            raise trainer.numerics_error(
+                self.step,
+                self.result,
+                [i.decode(errors="backslashreplace") for i in source_ids],
+            )
+
+
+class TrainingLoop:
+    """A model in training, from the newest checkpoint of a directory on.
+
+    Args:
+        model: a detector.
+        options: how to train it.
+        config: where and how often to write.
+        groundtruth_from_labels: turns the labels of a batch into the
+            detector's Groundtruth.
+
+    Raises:
+        CheckpointError: the run cannot be continued, or not be started from
+            `options.fine_tune`.
+        ConfigError: no variable is left to train, or `options.fine_tune` lies
+            in model_dir.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        options: trainer.TrainOptions,
+        config: RunConfig,
+        groundtruth_from_labels: Callable[[Mapping[str, Tensor]], Groundtruth],
+    ) -> None:
+        self._config = config
+        self._groundtruth_from_labels = groundtruth_from_labels
+        self._manager = checkpoint_manager.CheckpointManager(
+            config.model_dir,
+            max_to_keep=config.keep_checkpoint_max,
+            keep_every_n_hours=config.keep_checkpoint_every_n_hours,
+        )
+        self.state = _restored_or_new_state(
+            model, options, config.model_dir, self._manager.latest
+        )
+        self._step_fn = trainer.make_train_step(self.state)
+        self._writer = summaries.SummaryWriter(
+            os.path.join(config.model_dir, "train")
+        )
+        self.throughput = exp_utils.ThroughputMeter()
+        self._last_save_seconds = time.monotonic()
+        # A stream that stands at the right batch is used again; a new one
+        # would begin with the same batch, only later.
+        self._stream: tuple[TrainInputFn, int, Iterator[Batch]] | None = None
+
+    @property
+    def step(self) -> int:
+        """Number of steps made so far."""
+        return int(self.state.global_step.value)
+
+    def run(
+        self,
+        input_fn: TrainInputFn,
+        max_steps: int,
+        stop: signals.StopRequest,
+    ) -> int:
+        """Trains until `max_steps` steps were made; see `Estimator.train`."""
+        step = self.step
+        if step >= max_steps:
+            logging.info("Step %d of %d is already reached", step, max_steps)
+            return step
+        if self._manager.latest is None:
+            self.save()
+        batches = self._batches_from(step, input_fn)
+        self.throughput.start_step()
+        rate = progress.StepRate(step)
+        with progress.Progress(step, max_steps, self._config.log_steps) as bar:
+            for current in self._launched_steps(batches, step, max_steps, stop):
+                step = current.step
+                self.throughput.end_step(current.num_images)
+                if bar.is_due(step):
+                    bar.show(step, current.num_images, *current.read())
+                if step % self._config.save_summary_steps == 0:
+                    self._write_summaries(current, rate.restart(step))
+                if self._is_save_due(step):
+                    current.raise_if_fatal()
+                    self.save()
+                    self.throughput.start_step()
+        self._stream = (input_fn, step, batches)
+        self.save()
+        self._writer.flush()
+        return step
+
+    def save(self) -> None:
+        """Writes a checkpoint of the present step unless it is there."""
+        self._last_save_seconds = time.monotonic()
+        step = self.step
+        latest = self._manager.latest
+        if not distributed.is_main_process() or (
+            latest is not None and checkpoints.step_of(latest) == step
+        ):
+            return
+        path = self._manager.save(step, self.state.checkpoint_variables())
+        logging.info("Saved checkpoint for step %d: %s", step, path)
+
+    def _launched_steps(
+        self,
+        batches: Iterator[Batch],
+        step: int,
+        max_steps: int,
+        stop: signals.StopRequest,
+    ) -> Iterator[_StepInFlight]:
+        """Launches steps one by one until the end or a stop."""
+        previous = None
+        while step < max_steps and stop.signum is None:
+            batch = next(batches, None)
+            if batch is None:
+                logging.warning("The training input ends at step %d", step)
+                break
+            step += 1
+            current = self._launch(step, *batch)
+            # Looking at the step before keeps the device busy with this one.
+            if previous is not None:
+                previous.raise_if_fatal()
+            yield current
+            previous = current
+        if previous is not None:
+            previous.raise_if_fatal()
+
+    def _launch(
+        self, step: int, features: dict[str, Tensor], labels: dict[str, Tensor]
+    ) -> _StepInFlight:
+        result = self._step_fn(
+            features[InputDataFields.image],
+            features[InputDataFields.true_image_shape],
+            self._groundtruth_from_labels(labels),
+        )
+        return _StepInFlight(step, features, labels, result)
+
+    def _batches_from(
+        self, step: int, input_fn: TrainInputFn
+    ) -> Iterator[Batch]:
+        if self._stream is not None:
+            stream_input_fn, stream_step, batches = self._stream
+            if stream_input_fn is input_fn and stream_step == step:
+                return batches
+        return iter(input_fn(step))
+
+    def _is_save_due(self, step: int) -> bool:
+        every_steps = self._config.save_checkpoints_steps
+        every_seconds = self._config.save_checkpoints_secs
+        if every_steps and step % every_steps == 0:
+            return True
+        elapsed_seconds = time.monotonic() - self._last_save_seconds
+        return bool(every_seconds) and elapsed_seconds >= every_seconds
+
+    def _write_summaries(
+        self, current: _StepInFlight, steps_per_second: float
+    ) -> None:
+        if not distributed.is_main_process():
+            return
+        result = current.result
+        assignment = self.state.model.assignment_summaries(
+            self._groundtruth_from_labels(current.labels)
+        )
+        scalars = {
+            **result.losses,
+            "learning_rate": result.learning_rate,
+            "global_norm/gradient_norm": result.gradient_norm,
+            "global_step/sec": steps_per_second,
+            "images/s": steps_per_second * current.num_images,
+            **{f"TargetAssignment/{n}": v for n, v in assignment.items()},
+            **{f"gradients/{n}": v for n, v in result.gradient_norms.items()},
+        }
+        if self.state.loss_scale is not None:
+            scalars["loss_scale"] = self.state.loss_scale.scale.value
+        self._writer.scalars(current.step, scalars)
+
+
+def _restored_or_new_state(
+    model: Any,
+    options: trainer.TrainOptions,
+    model_dir: str,
+    latest: str | None,
+) -> trainer.TrainState:
+    """Returns the state to train on, with weights from where they come."""
+    if options.fine_tune is not None:
+        fine_tune.refuse_own_directory(options.fine_tune, model_dir)
+    if latest is None and options.fine_tune is not None:
+        report = fine_tune.initialize(
+            model.checkpoint_variables(), options.fine_tune
+        )
+        if distributed.is_main_process():
+            report.print()
+    # After the weights, because a moving average begins at their values.
+    state = trainer.TrainState(model, options)
+    if latest is not None:
+        missing = state.restore(latest)
+        if missing:
+            logging.warning(
+                "%s has no %s (%d such variables); they start anew",
+                latest,
+                missing[0],
+                len(missing),
+            )
+    return state
