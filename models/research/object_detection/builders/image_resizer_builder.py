@@ -1,0 +1,49 @@
+"""Makes an image resizer from its config message."""
+
+from object_detection.core import errors
+from object_detection.preprocessing import image_resizer
+from object_detection.protos import image_resizer_pb2
+
+_METHODS = {
+    image_resizer_pb2.BILINEAR: image_resizer.ResizeMethod.BILINEAR,
+    image_resizer_pb2.NEAREST_NEIGHBOR: (
+        image_resizer.ResizeMethod.NEAREST_NEIGHBOR
+    ),
+    image_resizer_pb2.BICUBIC: image_resizer.ResizeMethod.BICUBIC,
+    image_resizer_pb2.AREA: image_resizer.ResizeMethod.AREA,
+}
+
+
+def build(config: image_resizer_pb2.ImageResizer) -> image_resizer.Resizer:
+    """Returns the resizer that the config names.
+
+    Raises:
+        ConfigError: none is named, or a value is out of its range.
+    """
+    kind = config.WhichOneof("image_resizer_oneof")
+    if kind is None:
+        raise errors.ConfigError(
+            "image_resizer is empty: set fixed_shape_resizer or "
+            "keep_aspect_ratio_resizer"
+        )
+    fields = getattr(config, kind)
+    try:
+        if kind == "fixed_shape_resizer":
+            return image_resizer.FixedShapeResizer(
+                height=fields.height,
+                width=fields.width,
+                method=_METHODS[fields.resize_method],
+                convert_to_grayscale=fields.convert_to_grayscale,
+            )
+        return image_resizer.KeepAspectRatioResizer(
+            min_dimension=fields.min_dimension,
+            max_dimension=fields.max_dimension,
+            method=_METHODS[fields.resize_method],
+            pad_to_max_dimension=fields.pad_to_max_dimension,
+            per_channel_pad_value=(
+                tuple(fields.per_channel_pad_value) or (0.0, 0.0, 0.0)
+            ),
+            convert_to_grayscale=fields.convert_to_grayscale,
+        )
+    except ValueError as error:
+        raise errors.ConfigError(f"image_resizer.{kind}: {error}") from error

@@ -1,0 +1,215 @@
+"""Turns a serialized tf.Example into the tensors of one image.
+
+Box arrays of a record have one entry a box; a field that a record leaves out
+gets a default of that length. What a record must satisfy is stated once, in
+words that a user can read, by `record_check`; here the same conditions stop
+the stream.
+"""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from object_detection.core import standard_fields
+from object_detection.data_decoders import image_codec
+
+Fields = standard_fields.InputDataFields
+Example = dict[str, tf.Tensor | image_codec.EncodedImage]
+
+# Normalised coordinates further out than this are an error, not rounding.
+BOX_COORDINATE_TOLERANCE = 0.1
+
+UNKNOWN_AREA = -1.0
+
+BOX_CORNERS = ("ymin", "xmin", "ymax", "xmax")
+
+# Values of a box that a record may leave out for all boxes, with defaults.
+OPTIONAL_PER_BOX = {
+    "weight": 1.0,
+    "area": UNKNOWN_AREA,
+    "is_crowd": 0,
+    "difficult": 0,
+    "group_of": 0,
+}
+
+
+class ClassRules(NamedTuple):
+    """Which classes a record may name.
+
+    Attributes:
+        num_classes: ids count from 1 to this.
+        text_to_id: class text -> id; None when no label map is given, class
+            texts are not read then.
+    """
+
+    num_classes: int
+    text_to_id: Mapping[str, int] | None = None
+
+    def known_ids(self) -> frozenset[int]:
+        """Returns the ids that a box may have."""
+        every_id = range(1, self.num_classes + 1)
+        if self.text_to_id is None:
+            return frozenset(every_id)
+        return frozenset(every_id) & frozenset(self.text_to_id.values())
+
+
+def _scalar(dtype: tf.DType, default: str | int) -> tf.io.FixedLenFeature:
+    return tf.io.FixedLenFeature([], dtype, default)
+
+
+def _list(dtype: tf.DType) -> tf.io.FixedLenSequenceFeature:
+    return tf.io.FixedLenSequenceFeature([], dtype, allow_missing=True)
+
+
+FEATURES = {
+    "image/encoded": _scalar(tf.string, ""),
+    "image/format": _scalar(tf.string, "jpeg"),
+    "image/filename": _scalar(tf.string, ""),
+    "image/key/sha256": _scalar(tf.string, ""),
+    "image/source_id": _scalar(tf.string, ""),
+    "image/height": _scalar(tf.int64, 1),
+    "image/width": _scalar(tf.int64, 1),
+    "image/class/text": _list(tf.string),
+    "image/class/label": _list(tf.int64),
+    "image/object/class/text": _list(tf.string),
+    "image/object/class/label": _list(tf.int64),
+    "image/object/area": _list(tf.float32),
+    "image/object/is_crowd": _list(tf.int64),
+    "image/object/difficult": _list(tf.int64),
+    "image/object/group_of": _list(tf.int64),
+    "image/object/weight": _list(tf.float32),
+    **{f"image/object/bbox/{c}": _list(tf.float32) for c in BOX_CORNERS},
+}
+
+
+class TfExampleDecoder:
+    """Decodes records; a pure function of its input once made."""
+
+    def __init__(self, class_rules: ClassRules) -> None:
+        self._num_classes = class_rules.num_classes
+        self._is_known_id = np.zeros(class_rules.num_classes + 1, bool)
+        self._is_known_id[list(class_rules.known_ids())] = True
+        self._text_to_id = None
+        if class_rules.text_to_id is not None:
+            self._text_to_id = tf.lookup.StaticHashTable(
+                tf.lookup.KeyValueTensorInitializer(
+                    list(class_rules.text_to_id),
+                    list(class_rules.text_to_id.values()),
+                    tf.string,
+                    tf.int64,
+                ),
+                default_value=-1,
+            )
+
+    def decode(self, serialized: tf.Tensor) -> Example:
+        """Decodes one record.
+
+        Args:
+            serialized: scalar string, a tf.Example.
+
+        Returns:
+            image: an `EncodedImage`.
+            original_image_spatial_shape: int32 [2], height and width in the
+                image's header.
+            source_id, filename, key: scalar strings.
+            groundtruth_boxes: float32 [n, 4] yxyx, normalised.
+            groundtruth_classes: int64 [n], from 1.
+            groundtruth_weights: float32 [n], 1 when the record has none.
+            groundtruth_area: float32 [n] in pixels of the original image, -1
+                when the record has none.
+            groundtruth_is_crowd, _difficult, _group_of: bool [n].
+            groundtruth_image_classes: int64 [m], labels of the whole image;
+                -1 for a text that is not in the label map.
+
+            Running it fails when the record breaks a rule of `record_check`.
+        """
+        record = tf.io.parse_single_example(serialized, FEATURES)
+        image = image_codec.open_image(
+            record["image/encoded"],
+            record["image/format"],
+            tf.cast(
+                tf.stack([record["image/height"], record["image/width"]]),
+                tf.int32,
+            ),
+        )
+        boxes_N4 = tf.stack(
+            [record[f"image/object/bbox/{c}"] for c in BOX_CORNERS], axis=1
+        )
+        classes_N = self._class_ids(record, "image/object/class")
+        self._assert_boxes_valid(boxes_N4, classes_N)
+        per_box = _per_box_values(record, tf.shape(boxes_N4)[0])
+        return {
+            Fields.image: image,
+            Fields.original_image_spatial_shape: image.size_px,
+            Fields.source_id: record["image/source_id"],
+            Fields.filename: record["image/filename"],
+            Fields.key: record["image/key/sha256"],
+            Fields.groundtruth_boxes: boxes_N4,
+            Fields.groundtruth_classes: classes_N,
+            Fields.groundtruth_weights: per_box["weight"],
+            Fields.groundtruth_area: per_box["area"],
+            Fields.groundtruth_is_crowd: per_box["is_crowd"] > 0,
+            Fields.groundtruth_difficult: per_box["difficult"] > 0,
+            Fields.groundtruth_group_of: per_box["group_of"] > 0,
+            Fields.groundtruth_image_classes: self._class_ids(
+                record, "image/class"
+            ),
+        }
+
+    def _class_ids(self, record: Example, prefix: str) -> tf.Tensor:
+        """int64 [n]; the text, where a record has it, beats the label."""
+        labels_N = record[f"{prefix}/label"]
+        if self._text_to_id is None:
+            return labels_N
+        texts_N = record[f"{prefix}/text"]
+        return tf.cond(
+            tf.size(texts_N) > 0,
+            lambda: self._text_to_id.lookup(texts_N),
+            lambda: labels_N,
+        )
+
+    def _assert_boxes_valid(
+        self, boxes_N4: tf.Tensor, classes_N: tf.Tensor
+    ) -> None:
+        ymin_N, xmin_N, ymax_N, xmax_N = tf.unstack(boxes_N4, axis=1)
+        # Written so that NaN passes: boxes with NaN are dropped later.
+        is_bad_box_N = (
+            (ymin_N > ymax_N)
+            | (xmin_N > xmax_N)
+            | tf.reduce_any(
+                tf.abs(boxes_N4 - 0.5) > 0.5 + BOX_COORDINATE_TOLERANCE, axis=1
+            )
+        )
+        is_known_N = tf.gather(
+            tf.constant(self._is_known_id),
+            tf.clip_by_value(classes_N, 0, self._num_classes),
+        ) & (classes_N <= self._num_classes)
+        tf.raw_ops.Assert(
+            condition=tf.reduce_all(is_known_N & ~is_bad_box_N),
+            data=["boxes or classes are not valid", boxes_N4, classes_N],
+        )
+
+
+def _per_box_values(
+    record: Mapping[str, tf.Tensor], num_boxes: tf.Tensor
+) -> dict[str, tf.Tensor]:
+    """Values of every box [num_boxes]; the default where there are none."""
+    values = {key: record[f"image/object/{key}"] for key in OPTIONAL_PER_BOX}
+    counts = tf.stack([tf.size(values_N) for values_N in values.values()])
+    tf.raw_ops.Assert(
+        condition=tf.reduce_all((counts == 0) | (counts == num_boxes)),
+        data=["numbers of values, not 0 or", num_boxes, counts],
+    )
+    # Appending the defaults and cutting at the number of boxes leaves the
+    # values where there are some, and costs less than a condition.
+    return {
+        key: tf.concat(
+            [values_N, tf.fill([num_boxes], tf.cast(default, values_N.dtype))],
+            axis=0,
+        )[:num_boxes]
+        for (key, values_N), default in zip(
+            values.items(), OPTIONAL_PER_BOX.values(), strict=True
+        )
+    }
