@@ -26,6 +26,20 @@ _WHITE = (255, 255, 255)
 _BLACK = (0, 0, 0)
 
 
+class VisualizationOptions(NamedTuple):
+    """What is drawn in an evaluation.
+
+    Attributes:
+        num_visualizations: so many images, the first ones.
+        min_score_threshold: only detections with a score above it.
+        max_num_boxes: only so many detections, the highest scores first.
+    """
+
+    num_visualizations: int = 10
+    min_score_threshold: float = 0.5
+    max_num_boxes: int = 20
+
+
 class Label(NamedTuple):
     """The text of one box and its colour."""
 

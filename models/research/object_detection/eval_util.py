@@ -1,0 +1,224 @@
+"""Runs a detector over a data set and measures what it finds.
+
+    evaluation = eval_util.evaluate(
+        model, input_fn(), evaluators, categories,
+        inputs.groundtruth_from_labels)
+    eval_util.write(evaluation, os.path.join(model_dir, "eval"), step)
+
+Every example counts once, and the numbers are the same for every batch size:
+losses are those of the single image, as at batch size 1.
+"""
+
+import hashlib
+import re
+import time
+from collections.abc import Iterable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from absl import logging
+
+from object_detection.core import errors
+from object_detection.core.standard_fields import LossFields
+from object_detection.metrics.evaluator import CategoryResult, Evaluator
+from object_detection.training import summaries
+from object_detection.utils import (
+    detection_results,
+    evaluation_files,
+    label_map_util,
+)
+from object_detection.utils import visualization_utils as vis
+
+PICTURE_TAG = "Detections_Left_Groundtruth_Right"
+
+# An integer of more digits is hashed like any other text.
+_INTEGER = re.compile(r"0|-?[1-9][0-9]{0,17}")
+# Above all integers of 18 digits, so that a hash never meets one.
+_FIRST_HASH = 2**62
+
+
+class Evaluation(NamedTuple):
+    """What is known of a detector on a data set.
+
+    Attributes:
+        metrics: name in TensorBoard to value, losses included.
+        categories: one entry a category, of the first evaluator.
+        table: lines for people, of all evaluators.
+        pictures: uint8 [H, W, 3] each, of the first images.
+        num_images: how many images were seen.
+        seconds: how long it took, the first (compiled) batch included.
+    """
+
+    metrics: dict[str, float]
+    categories: tuple[CategoryResult, ...]
+    table: str
+    pictures: list[np.ndarray]
+    num_images: int
+    seconds: float
+
+
+def evaluate(
+    model: Any,
+    dataset: Iterable[
+        tuple[detection_results.Features, detection_results.Labels]
+    ],
+    evaluators: Sequence[Evaluator],
+    categories: Sequence[label_map_util.Category],
+    groundtruth_from_labels: detection_results.GroundtruthFromLabels,
+    *,
+    visualization: vis.VisualizationOptions | None = None,
+    add_regularization_loss: bool = True,
+) -> Evaluation:
+    """Detects in every image of a finite data set once, and measures.
+
+    Prints the tables of the evaluators, such as pycocotools' twelve lines.
+
+    Args:
+        model: a detector.
+        dataset: batches of (features, labels), of any size.
+        evaluators: empty ones; they are empty again afterwards.
+        categories: the label map, for the names in pictures.
+        groundtruth_from_labels: turns the labels of a batch into the
+            detector's Groundtruth.
+        visualization: what is drawn; None for the defaults.
+        add_regularization_loss: whether it is part of the total loss.
+
+    Raises:
+        DataError: there is no image, or two images have one source id.
+    """
+    start_seconds = time.monotonic()
+    if visualization is None:
+        visualization = vis.VisualizationOptions()
+    category_index = label_map_util.create_category_index(list(categories))
+    results = list(
+        detection_results.detect(
+            model,
+            dataset,
+            groundtruth_from_labels,
+            category_index,
+            visualization,
+        )
+    )
+    if not results:
+        raise errors.DataError(
+            "evaluation set: no image was read; expected one or more: look at "
+            "eval_input_reader"
+        )
+    losses = {
+        name: float(np.mean([result.losses[name] for result in results]))
+        for name in results[0].losses
+    }
+    if add_regularization_loss:
+        losses[LossFields.regularization_loss] = float(
+            model.regularization_loss()
+        )
+    losses[LossFields.total_loss] = sum(losses.values())
+    metrics, categories_found, table = _measure(results, evaluators)
+    print(table, flush=True)
+    return Evaluation(
+        metrics={**metrics, **losses},
+        categories=categories_found,
+        table=table,
+        pictures=[r.picture for r in results if r.picture is not None],
+        num_images=len(results),
+        seconds=time.monotonic() - start_seconds,
+    )
+
+
+def write(evaluation: Evaluation, directory: str, step: int) -> None:
+    """Leaves an evaluation in a directory and in the log.
+
+    Writes TensorBoard events, `evaluation-<step>.json`, and the pictures as
+    PNG files, which replace those of the evaluation before.
+
+    Args:
+        evaluation: what `evaluate` returned.
+        directory: `<model_dir>/eval`, made when it does not exist.
+        step: number of training steps of the weights.
+    """
+    writer = summaries.SummaryWriter(directory)
+    writer.scalars(step, evaluation.metrics)
+    writer.images(
+        step,
+        {
+            f"{PICTURE_TAG}/{number}": picture
+            for number, picture in enumerate(evaluation.pictures)
+        },
+    )
+    writer.flush()
+    evaluation_files.write(
+        directory,
+        evaluation_files.EvaluationRecord(
+            step=step,
+            num_images=evaluation.num_images,
+            seconds=evaluation.seconds,
+            metrics=evaluation.metrics,
+            categories=evaluation.categories,
+            table=evaluation.table,
+        ),
+        evaluation.pictures,
+    )
+    values = {
+        **evaluation.metrics,
+        "loss": evaluation.metrics[LossFields.total_loss],
+        "global_step": step,
+    }
+    listed = ", ".join(f"{name} = {values[name]}" for name in sorted(values))
+    logging.info("Saving dict for global step %d: %s", step, listed)
+
+
+def image_ids(source_ids: Sequence[str]) -> list[int]:
+    """Numbers images by their source ids, the same in every run.
+
+    An integer stays what it is, other text is hashed; images without a
+    source id are numbered by their place.
+
+    Raises:
+        DataError: two images have the same source id.
+    """
+    ids = []
+    id_to_source: dict[int, str] = {}
+    for place, source_id in enumerate(source_ids):
+        image_id = _image_id(source_id or f"\0image {place}")
+        if image_id in id_to_source:
+            raise errors.DataError(
+                "evaluation set: two images have the image id of "
+                f"{id_to_source[image_id][:80]!r} and {source_id[:80]!r}; "
+                "expected every image once: give each record a source id of "
+                "its own"
+            )
+        id_to_source[image_id] = source_id
+        ids.append(image_id)
+    return ids
+
+
+def _image_id(source_id: str) -> int:
+    # '007' is another image than '7', so it is no integer.
+    if _INTEGER.fullmatch(source_id):
+        return int(source_id)
+    digest = hashlib.sha256(source_id.encode()).digest()
+    return _FIRST_HASH + int.from_bytes(digest[:8], "big") % _FIRST_HASH
+
+
+def _measure(
+    results: Sequence[detection_results.ImageResult],
+    evaluators: Sequence[Evaluator],
+) -> tuple[dict[str, float], tuple[CategoryResult, ...], str]:
+    """Returns metrics, categories and table of what was detected."""
+    ids = image_ids([result.source_id for result in results])
+    found = []
+    for evaluator in evaluators:
+        for image_id, result in zip(ids, results, strict=True):
+            evaluator.add_single_ground_truth_image_info(
+                image_id, result.groundtruth
+            )
+            evaluator.add_single_detected_image_info(
+                image_id, result.detections
+            )
+        found.append(evaluator.compute())
+        evaluator.clear()
+    metrics = {
+        name: value for one in found for name, value in one.metrics.items()
+    }
+    categories = found[0].categories if found else ()
+    return metrics, categories, "\n".join(one.table for one in found)
