@@ -34,7 +34,17 @@ LAYERS = (
     ("model_main", "demo", "export_inference_graph", "dataset_tools"),
     ("model_lib", "exporter", "inference"),
     ("inputs", "training", "eval_util", "model_hparams"),
-    ("builders", "preprocessing", "data_decoders", "metrics", "utils"),
+    (
+        "builders",
+        "preprocessing",
+        "data_decoders",
+        "metrics",
+        "utils",
+        # Plain values and formulas, which builders make for training.
+        "training.learning_schedules",
+        "training.options",
+        "training.optimizers",
+    ),
     ("protos",),
     ("meta_architectures",),
     ("predictors", "models", "core.target_assigner"),

@@ -11,6 +11,8 @@ import keras
 import tensorflow as tf
 from absl import logging
 
+from object_detection.core import errors
+
 Tensor = Any
 
 POLICIES = {
@@ -42,6 +44,25 @@ def fastest_dtype() -> str:
         "float32; --amp_dtype=bfloat16 computes in it anyway, slower"
     )
     return "float32"
+
+
+def compute_dtype(is_wanted: bool, dtype: str | None = None) -> str:
+    """Returns the type of the flags --amp and --amp_dtype.
+
+    Args:
+        is_wanted: whether to use mixed precision.
+        dtype: a key of POLICIES, or None to choose by the machine.
+
+    Raises:
+        ConfigError: a type is chosen but mixed precision is not wanted.
+    """
+    if not is_wanted:
+        if dtype is not None:
+            raise errors.ConfigError(
+                f"--amp_dtype={dtype} has no effect without --amp; add it"
+            )
+        return "float32"
+    return dtype or fastest_dtype()
 
 
 class DynamicLossScale:

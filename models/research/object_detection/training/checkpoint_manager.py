@@ -2,16 +2,17 @@
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import tensorflow as tf
 from absl import logging
 
 from object_detection.core import errors
-from object_detection.training import checkpoints
+from object_detection.training import checkpoints, signals
 
 _SECONDS_BETWEEN_ATTEMPTS = (1.0, 5.0)
+_SECONDS_BETWEEN_LOOKS = 5.0
 
 
 class CheckpointManager:
@@ -112,3 +113,29 @@ class CheckpointManager:
             for path, seconds in zip(paths, times, strict=False)
             if os.path.exists(path + ".index")
         ]
+
+
+def new_checkpoints(
+    directory: str, min_seconds: float, stop: signals.StopRequest
+) -> Iterator[str]:
+    """Yields the newest checkpoint of a directory whenever it is another.
+
+    Args:
+        directory: may be empty or missing at first.
+        min_seconds: between two of them.
+        stop: looked at while there is none.
+
+    Raises:
+        SystemExit: after a signal; there is no other end.
+    """
+    last, earliest_seconds = None, 0.0
+    logging.info("Waiting for checkpoints in %s", directory)
+    while True:
+        stop.exit_if_requested()
+        newest = checkpoints.latest_checkpoint(directory)
+        now = time.monotonic()
+        if newest not in (None, last) and now >= earliest_seconds:
+            last, earliest_seconds = newest, now + min_seconds
+            yield newest
+        else:
+            stop.wait(_SECONDS_BETWEEN_LOOKS)

@@ -115,6 +115,14 @@ def restore(
             model. The model keeps its weights then.
     """
     reader = Reader(path)
+    if use_moving_averages and not any(
+        name.endswith(MOVING_AVERAGE_SUFFIX) for name in reader.shapes
+    ):
+        raise errors.CheckpointError(
+            f"{reader.path}: holds no moving averages, which "
+            "eval_config.use_moving_averages asks for; it was trained without "
+            "train_config.optimizer.use_moving_average"
+        )
     variables = {}
     for name, variable in model.checkpoint_variables().items():
         average = name + MOVING_AVERAGE_SUFFIX

@@ -15,30 +15,14 @@ import rich.table
 
 from object_detection.core import errors
 from object_detection.training import checkpoints
-
-CLASSIFICATION = "classification"
-DETECTION = "detection"
+from object_detection.training.options import (
+    CLASSIFICATION,
+    DETECTION,
+    FineTune,
+)
 
 _EXTRACTOR = "FeatureExtractor"
 _MAX_ROWS_PER_KIND = 12
-
-
-@dataclasses.dataclass(frozen=True)
-class FineTune:
-    """Where the first weights come from.
-
-    Attributes:
-        path: a checkpoint of any step, format V2 or V1.
-        checkpoint_type: CLASSIFICATION reads a backbone's own checkpoint,
-            which names `FeatureExtractor/x` as `x`; DETECTION reads a
-            detector's, under the same names.
-        load_all_variables: with DETECTION, whether to take the predictor's
-            variables too.
-    """
-
-    path: str
-    checkpoint_type: str
-    load_all_variables: bool = False
 
 
 @dataclasses.dataclass(frozen=True)

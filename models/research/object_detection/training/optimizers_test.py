@@ -28,7 +28,7 @@ def run(make_optimizer):
     def update(gradients, learning_rate):
         optimizer.apply(gradients, learning_rate)
 
-    for i, learning_rate in enumerate(LEARNING_RATES, strict=True):
+    for i, learning_rate in enumerate(LEARNING_RATES):
         update(
             {n: tf.constant(g[i]) for n, g in GRADIENTS.items()},
             tf.constant(learning_rate),

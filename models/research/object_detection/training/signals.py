@@ -2,9 +2,15 @@
 
 import os
 import signal
+import time
+from collections.abc import Iterable, Iterator
 from types import FrameType, TracebackType
+from typing import TypeVar
+
+_Item = TypeVar("_Item")
 
 _NUM_SIGNALS_TO_KILL = 3
+_SECONDS_BETWEEN_LOOKS = 0.2
 
 
 class StopRequest:
@@ -46,6 +52,22 @@ class StopRequest:
         """
         if self.signum is not None:
             raise SystemExit(128 + self.signum)
+
+    def wait(self, seconds: float) -> None:
+        """Waits, but not longer than until a signal comes."""
+        end_seconds = time.monotonic() + seconds
+        while self.signum is None and time.monotonic() < end_seconds:
+            time.sleep(_SECONDS_BETWEEN_LOOKS)
+
+    def watch(self, items: Iterable[_Item]) -> Iterator[_Item]:
+        """Yields the items until a signal comes.
+
+        Raises:
+            SystemExit: as `exit_if_requested`.
+        """
+        for item in items:
+            self.exit_if_requested()
+            yield item
 
     def _note(self, signum: int, frame: FrameType | None) -> None:
         del frame

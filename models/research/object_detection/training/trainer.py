@@ -3,7 +3,6 @@
 Dimensions: B image, H W pixel, G groundtruth box.
 """
 
-import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -17,42 +16,12 @@ from object_detection.training import (
     amp,
     checkpoints,
     distributed,
-    fine_tune,
     gradients,
-    learning_schedules,
     optimizers,
 )
+from object_detection.training.options import TrainOptions
 
 Tensor = Any
-
-
-@dataclasses.dataclass(frozen=True)
-class TrainOptions:
-    """How a model is trained.
-
-    Attributes:
-        make_optimizer: makes the optimizer of the named variables.
-        learning_rate: the rate as a function of the step.
-        clip_norm: largest global gradient norm; 0 for no limit.
-        add_regularization_loss: whether it is part of the total loss.
-        update_patterns: see `gradients.select_variables`.
-        freeze_patterns: the same.
-        fine_tune: where the weights of step 0 come from, or None.
-        use_loss_scale: whether to scale the loss, as float16 needs.
-        jit_compile: whether XLA compiles the step.
-        summarize_gradients: whether the norm of each gradient is recorded.
-    """
-
-    make_optimizer: Callable[[optimizers.Variables], optimizers.Optimizer]
-    learning_rate: learning_schedules.Schedule
-    clip_norm: float = 0.0
-    add_regularization_loss: bool = True
-    update_patterns: tuple[str, ...] = ()
-    freeze_patterns: tuple[str, ...] = ()
-    fine_tune: fine_tune.FineTune | None = None
-    use_loss_scale: bool = False
-    jit_compile: bool = False
-    summarize_gradients: bool = False
 
 
 class StepResult(NamedTuple):
@@ -155,7 +124,7 @@ TrainStep = Callable[[Tensor, Tensor, Groundtruth], StepResult]
 def make_train_step(state: TrainState) -> TrainStep:
     """Returns the compiled function that makes one update of `state`.
 
-    The function takes images_BHW3 (float32, 0..255, resized), their
+    The function takes images_BHW3 (0..255, resized), their
     true_image_shapes_B3 and their Groundtruth.
     """
     model, options = state.model, state.options
@@ -168,7 +137,7 @@ def make_train_step(state: TrainState) -> TrainStep:
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch([v.value for v in variables.values()])
             predictions = model.predict(
-                model.normalize(images_BHW3),
+                model.normalize(tf.cast(images_BHW3, tf.float32)),
                 true_image_shapes_B3,
                 training=True,
             )

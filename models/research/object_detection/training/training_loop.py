@@ -21,6 +21,7 @@ from object_detection.training import (
     summaries,
     trainer,
 )
+from object_detection.training.options import TrainOptions
 from object_detection.utils import exp_utils
 
 Tensor = Any
@@ -107,7 +108,7 @@ class TrainingLoop:
     def __init__(
         self,
         model: Any,
-        options: trainer.TrainOptions,
+        options: TrainOptions,
         config: RunConfig,
         groundtruth_from_labels: Callable[[Mapping[str, Tensor]], Groundtruth],
     ) -> None:
@@ -149,6 +150,8 @@ class TrainingLoop:
             return step
         if self._manager.latest is None:
             self.save()
+        if step > 0 and self._stream is None:
+            logging.info("Resuming from step %d of %d", step, max_steps)
         batches = self._batches_from(step, input_fn)
         self.throughput.start_step()
         rate = progress.StepRate(step)
@@ -257,7 +260,7 @@ class TrainingLoop:
 
 def _restored_or_new_state(
     model: Any,
-    options: trainer.TrainOptions,
+    options: TrainOptions,
     model_dir: str,
     latest: str | None,
 ) -> trainer.TrainState:

@@ -1,0 +1,50 @@
+"""Builds how a model is trained from a `TrainConfig`."""
+
+from object_detection.builders import optimizer_builder
+from object_detection.protos import train_pb2
+from object_detection.training import options
+
+
+def build(
+    config: train_pb2.TrainConfig, compute_dtype: str, allow_xla: bool
+) -> options.TrainOptions:
+    """Builds how a model is trained.
+
+    Args:
+        config: the `train_config` message of a pipeline config.
+        compute_dtype: the type that the networks compute in; float16 needs
+            a loss scale.
+        allow_xla: whether XLA compiles the training step.
+
+    Raises:
+        errors.ConfigError: names the field that is missing or cannot work.
+    """
+    optimizer = optimizer_builder.build(config.optimizer)
+    return options.TrainOptions(
+        make_optimizer=optimizer.make_optimizer,
+        learning_rate=optimizer.learning_rate,
+        clip_norm=config.gradient_clipping_by_norm,
+        add_regularization_loss=config.add_regularization_loss,
+        update_patterns=tuple(config.update_trainable_variables),
+        freeze_patterns=tuple(config.freeze_variables),
+        fine_tune=_fine_tune(config),
+        use_loss_scale=compute_dtype == "float16",
+        jit_compile=allow_xla,
+        summarize_gradients=config.summarize_gradients,
+    )
+
+
+def _fine_tune(config: train_pb2.TrainConfig) -> options.FineTune | None:
+    if not config.fine_tune_checkpoint:
+        return None
+    # The older field decides where the newer one is not set.
+    checkpoint_type = config.fine_tune_checkpoint_type or (
+        options.DETECTION
+        if config.from_detection_checkpoint
+        else options.CLASSIFICATION
+    )
+    return options.FineTune(
+        config.fine_tune_checkpoint,
+        checkpoint_type,
+        config.load_all_detection_checkpoint_vars,
+    )

@@ -1,0 +1,160 @@
+"""Trains and evaluates the detector that a pipeline config describes.
+
+    python object_detection/model_main.py --pipeline_config_path=ssd.config \
+        --model_dir=/tmp/ssd [--num_train_steps=1000] [--eval_count=4]
+
+With --checkpoint_dir it only evaluates. A run that was stopped goes on where
+it was when the same command is given again. --help lists the flags.
+"""
+
+import os
+import sys
+
+if not __package__:
+    # Run as a file: imports begin one directory up, and not in this one,
+    # whose modules would hide others of the same name.
+    sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+import tensorflow as tf  # noqa: E402
+from absl import flags, logging  # noqa: E402
+
+from object_detection import model_lib  # noqa: E402
+from object_detection.training import amp, distributed  # noqa: E402
+from object_detection.training.training_loop import RunConfig  # noqa: E402
+from object_detection.utils import command, exp_utils  # noqa: E402
+
+FLAGS = flags.FLAGS
+
+# What is written and read.
+flags.DEFINE_string("pipeline_config_path", None, "The pipeline config.")
+flags.DEFINE_string(
+    "model_dir", None, "Directory of checkpoints and events, made if missing."
+)
+flags.DEFINE_string(
+    "hparams_overrides",
+    None,
+    "Overrides of config values: 'batch_size=16,learning_rate=0.01,"
+    "model.ssd.loss.localization_weight=2'.",
+)
+flags.DEFINE_string(
+    "raport_file", "summary.json", "DLLogger report; empty for none."
+)
+flags.DEFINE_alias("report_file", "raport_file")
+
+# Training.
+flags.DEFINE_integer(
+    "num_train_steps",
+    None,
+    "Step to reach, in place of train_config.num_steps.",
+    lower_bound=1,
+)
+flags.DEFINE_integer(
+    "save_checkpoints_secs", 600, "0 for none by time.", lower_bound=0
+)
+flags.DEFINE_integer(
+    "save_checkpoints_steps", None, "Also every so many steps.", lower_bound=1
+)
+flags.DEFINE_integer(
+    "log_steps", 100, "Steps between two lines of progress.", lower_bound=1
+)
+flags.DEFINE_integer(
+    "seed", 0, "Of weights, order and augmentation.", lower_bound=0
+)
+flags.DEFINE_boolean(
+    "deterministic", False, "Two runs give equal numbers, more slowly."
+)
+flags.DEFINE_boolean("amp", False, "Compute in a 16-bit type where it gains.")
+flags.DEFINE_enum(
+    "amp_dtype", None, sorted(amp.POLICIES), "The type that --amp uses."
+)
+flags.DEFINE_boolean("allow_xla", False, "Compile the training step by XLA.")
+
+# Evaluation.
+flags.DEFINE_integer(
+    "eval_count", 1, "Evaluations in training, at equal steps.", lower_bound=0
+)
+flags.DEFINE_integer(
+    "eval_every_n_steps", None, "Also at these steps.", lower_bound=1
+)
+flags.DEFINE_string(
+    "checkpoint_dir", None, "Only evaluate the checkpoints of this directory."
+)
+flags.DEFINE_boolean(
+    "run_once", False, "With --checkpoint_dir: the newest only, then end."
+)
+flags.DEFINE_boolean(
+    "eval_training_data", False, "With --checkpoint_dir: on the training set."
+)
+flags.DEFINE_integer(
+    "sample_1_of_n_eval_examples",
+    None,
+    "In place of the evaluation reader's sample_1_of_n_examples.",
+    lower_bound=1,
+)
+flags.DEFINE_integer(
+    "sample_1_of_n_eval_on_train_examples",
+    5,
+    "With --eval_training_data: measure every n-th example.",
+    lower_bound=1,
+)
+flags.DEFINE_boolean(
+    "alsologtostder", True, "Without effect: logs go to standard error."
+)
+flags.mark_flags_as_required(["pipeline_config_path", "model_dir"])
+
+
+def main(_: list[str]) -> None:
+    """Does what the flags say."""
+    _set_up_process()
+    job = model_lib.create_estimator_and_inputs(
+        RunConfig(
+            FLAGS.model_dir,
+            save_checkpoints_secs=FLAGS.save_checkpoints_secs,
+            save_checkpoints_steps=FLAGS.save_checkpoints_steps,
+            log_steps=FLAGS.log_steps,
+        ),
+        FLAGS.pipeline_config_path,
+        is_training=not FLAGS.checkpoint_dir,
+        hparams_overrides=FLAGS.hparams_overrides,
+        train_steps=FLAGS.num_train_steps,
+        sample_1_of_n_eval_examples=FLAGS.sample_1_of_n_eval_examples,
+        sample_1_of_n_eval_on_train_examples=(
+            FLAGS.sample_1_of_n_eval_on_train_examples
+        ),
+        seed=FLAGS.seed,
+        compute_dtype=amp.compute_dtype(FLAGS.amp, FLAGS.amp_dtype),
+        allow_xla=FLAGS.allow_xla,
+    )
+    report = exp_utils.setup_dllogger(
+        FLAGS.raport_file, is_main_process=distributed.is_main_process()
+    )
+    if not FLAGS.checkpoint_dir:
+        model_lib.train_and_evaluate(
+            job,
+            report,
+            eval_count=FLAGS.eval_count,
+            eval_every_n_steps=FLAGS.eval_every_n_steps,
+        )
+        return
+    evaluate = (
+        model_lib.evaluate_once if FLAGS.run_once else model_lib.continuous_eval
+    )
+    name = (
+        model_lib.TRAINING if FLAGS.eval_training_data else model_lib.VALIDATION
+    )
+    evaluate(job, FLAGS.checkpoint_dir, report, name=name)
+
+
+def _set_up_process() -> None:
+    if not FLAGS["verbosity"].present:
+        logging.set_verbosity(logging.INFO)
+    distributed.initialize()
+    # TensorFlow would take all memory of all GPUs at once.
+    for gpu in tf.config.list_physical_devices("GPU"):
+        tf.config.experimental.set_memory_growth(gpu, True)
+    if FLAGS.deterministic:
+        tf.config.experimental.enable_op_determinism()
+
+
+if __name__ == "__main__":
+    command.run(main)

@@ -1,0 +1,56 @@
+"""How a model is trained, as plain values."""
+
+import dataclasses
+from collections.abc import Callable
+
+from object_detection.training import learning_schedules, optimizers
+
+CLASSIFICATION = "classification"
+DETECTION = "detection"
+
+
+@dataclasses.dataclass(frozen=True)
+class FineTune:
+    """Where the first weights come from.
+
+    Attributes:
+        path: a checkpoint of any step, format V2 or V1.
+        checkpoint_type: CLASSIFICATION reads a backbone's own checkpoint,
+            which names `FeatureExtractor/x` as `x`; DETECTION reads a
+            detector's, under the same names.
+        load_all_variables: with DETECTION, whether to take the predictor's
+            variables too.
+    """
+
+    path: str
+    checkpoint_type: str
+    load_all_variables: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainOptions:
+    """How a model is trained.
+
+    Attributes:
+        make_optimizer: makes the optimizer of the named variables.
+        learning_rate: the rate as a function of the step.
+        clip_norm: largest global gradient norm; 0 for no limit.
+        add_regularization_loss: whether it is part of the total loss.
+        update_patterns: see `gradients.select_variables`.
+        freeze_patterns: the same.
+        fine_tune: where the weights of step 0 come from, or None.
+        use_loss_scale: whether to scale the loss, as float16 needs.
+        jit_compile: whether XLA compiles the step.
+        summarize_gradients: whether the norm of each gradient is recorded.
+    """
+
+    make_optimizer: Callable[[optimizers.Variables], optimizers.Optimizer]
+    learning_rate: learning_schedules.Schedule
+    clip_norm: float = 0.0
+    add_regularization_loss: bool = True
+    update_patterns: tuple[str, ...] = ()
+    freeze_patterns: tuple[str, ...] = ()
+    fine_tune: FineTune | None = None
+    use_loss_scale: bool = False
+    jit_compile: bool = False
+    summarize_gradients: bool = False

@@ -1,0 +1,65 @@
+"""Ends a command with one line and an exit code in place of a trace.
+
+0 is success, 2 to 7 those of `core.errors`, 130 and 143 SIGINT and SIGTERM.
+"""
+
+import sys
+from collections.abc import Callable, Sequence
+
+from absl import app, flags
+
+from object_detection.core import errors
+
+_USAGE_EXIT_CODE = errors.ConfigError.exit_code
+_SIGINT_EXIT_CODE = 130
+
+flags.DEFINE_boolean(
+    "debug", False, "Print the trace of an error instead of its one line."
+)
+
+
+def run(main: Callable[[list[str]], None]) -> None:
+    """Parses the flags, calls `main` and ends the process.
+
+    Args:
+        main: gets the arguments that are no flags, the program first.
+    """
+    app.run(_with_exit_code(main), flags_parser=_parse_flags)
+
+
+def _parse_flags(arguments: Sequence[str]) -> list[str]:
+    try:
+        remaining = flags.FLAGS(arguments)
+    except flags.Error as error:
+        _exit_with_usage(str(error))
+    if len(remaining) > 1:
+        _exit_with_usage(
+            f"unexpected argument {remaining[1]!r}; every argument is a flag, "
+            "--name=value"
+        )
+    return remaining
+
+
+def _exit_with_usage(problem: str) -> None:
+    print(f"ERROR: {problem}; --help lists the flags", file=sys.stderr)
+    sys.exit(_USAGE_EXIT_CODE)
+
+
+def _with_exit_code(
+    main: Callable[[list[str]], None],
+) -> Callable[[list[str]], None]:
+    def wrapped(arguments: list[str]) -> None:
+        try:
+            main(arguments)
+        except errors.DetectionError as error:
+            if flags.FLAGS.debug:
+                raise
+            print(f"ERROR: {error}", file=sys.stderr)
+            sys.exit(error.exit_code)
+        except KeyboardInterrupt:
+            if flags.FLAGS.debug:
+                raise
+            print("Interrupted", file=sys.stderr)
+            sys.exit(_SIGINT_EXIT_CODE)
+
+    return wrapped
