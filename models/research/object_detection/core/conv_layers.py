@@ -12,7 +12,6 @@ from typing import Any
 import keras
 from keras import ops
 
-from object_detection.core import batch_norm
 from object_detection.core import hyperparams as hyperparams_lib
 
 Tensor = Any
@@ -39,7 +38,7 @@ def explicit_padding(inputs: Tensor, kernel_size: int) -> Tensor:
     return ops.pad(inputs, ((0, 0), (before, after), (before, after), (0, 0)))
 
 
-class _Convolution(keras.layers.Layer):
+class Convolution(keras.layers.Layer):
     """What all convolutions share: variables, padding, biases.
 
     Reading the kernels and using them are two steps, so that a convolution
@@ -127,7 +126,7 @@ class _Convolution(keras.layers.Layer):
         return self.convolve(inputs, self.kernels())
 
 
-class Conv2D(_Convolution):
+class Conv2D(Convolution):
     """A convolution with square kernels."""
 
     def __init__(
@@ -168,7 +167,7 @@ class Conv2D(_Convolution):
         )
 
 
-class DepthwiseConv2D(_Convolution):
+class DepthwiseConv2D(Convolution):
     """A convolution of each channel with a kernel of its own."""
 
     def __init__(
@@ -208,7 +207,7 @@ class DepthwiseConv2D(_Convolution):
         )
 
 
-class SeparableConv2D(_Convolution):
+class SeparableConv2D(Convolution):
     """A depthwise convolution and a 1x1 one, with nothing between them."""
 
     def __init__(
@@ -255,142 +254,6 @@ class SeparableConv2D(_Convolution):
             inputs, depthwise, strides=self.stride, padding=padding
         )
         return ops.conv(outputs, pointwise, strides=1, padding="valid")
-
-
-class ConvBlock(keras.layers.Layer):
-    """A convolution, its normalisation or biases, and its activation.
-
-    A block may serve several feature maps ("levels") with one convolution
-    and one normalisation each.
-    """
-
-    def __init__(
-        self,
-        conv: _Convolution,
-        norms: Sequence[batch_norm.BatchNorm],
-        activation: str | None,
-        dtype: DTypePolicy = None,
-    ) -> None:
-        """Joins the layers; `norms` is empty, or has one for each level."""
-        super().__init__(dtype=dtype)
-        self._conv = conv
-        self._norms = list(norms)
-        self._activate = hyperparams_lib.activation_function(activation)
-        self.built = True
-
-    def call(self, inputs: Tensor, training: bool = False) -> Tensor:
-        """Maps [B, H, W, F] to [B, H', W', F']."""
-        return self.call_levels([inputs], training)[0]
-
-    def call_levels(
-        self, inputs: Sequence[Tensor], training: bool = False
-    ) -> list[Tensor]:
-        """Maps one tensor of each level, reading the weights once."""
-        if not self._norms:
-            kernels = self._conv.kernels()
-            outputs = [self._conv.convolve(level, kernels) for level in inputs]
-        elif self._norms[0].uses_batch_statistics(training):
-            kernels = self._conv.kernels()
-            outputs = [
-                norm(self._conv.convolve(level, kernels), training=True)
-                for level, norm in zip(inputs, self._norms, strict=True)
-            ]
-        else:
-            outputs = []
-            for level, norm in zip(inputs, self._norms, strict=True):
-                scale, shift = norm.scale_and_shift()
-                kernels = self._conv.kernels(scale)
-                outputs.append(self._conv.convolve(level, kernels, shift))
-        return [self._activate(level) for level in outputs]
-
-
-def conv_block(
-    scope: str,
-    in_channels: int,
-    out_channels: int,
-    kernel_size: int,
-    hyperparams: ConvHyperparams,
-    *,
-    stride: int = 1,
-    pad_explicitly: bool = False,
-    separable: bool = False,
-    num_levels: int | None = None,
-    dtype: DTypePolicy = None,
-) -> ConvBlock:
-    """Makes a block around a plain or separable convolution.
-
-    Args:
-        scope: checkpoint scope of the convolution.
-        in_channels: channels of the inputs.
-        out_channels: channels of the outputs.
-        kernel_size: side of the square kernel.
-        hyperparams: decide whether there are norms or biases.
-        stride: of the convolution.
-        pad_explicitly: `explicit_padding` in place of 'same'.
-        separable: whether the convolution is depthwise, then 1x1.
-        num_levels: makes one normalisation for each level, named
-            `BatchNorm/feature_<i>`; None makes a single `BatchNorm`.
-        dtype: Keras dtype policy.
-    """
-    make = SeparableConv2D if separable else Conv2D
-    conv = make(
-        scope,
-        in_channels,
-        out_channels,
-        kernel_size,
-        hyperparams,
-        stride=stride,
-        pad_explicitly=pad_explicitly,
-        bias_init=None if hyperparams.batch_norm else 0.0,
-        dtype=dtype,
-    )
-    norms = _norms(scope, out_channels, hyperparams, num_levels, dtype)
-    return ConvBlock(conv, norms, hyperparams.activation, dtype)
-
-
-def depthwise_block(
-    scope: str,
-    in_channels: int,
-    kernel_size: int,
-    hyperparams: ConvHyperparams,
-    *,
-    stride: int = 1,
-    pad_explicitly: bool = False,
-    dtype: DTypePolicy = None,
-) -> ConvBlock:
-    """Makes a block around a depthwise convolution; see `conv_block`."""
-    conv = DepthwiseConv2D(
-        scope,
-        in_channels,
-        kernel_size,
-        hyperparams,
-        stride=stride,
-        pad_explicitly=pad_explicitly,
-        bias_init=None if hyperparams.batch_norm else 0.0,
-        dtype=dtype,
-    )
-    norms = _norms(scope, in_channels, hyperparams, None, dtype)
-    return ConvBlock(conv, norms, hyperparams.activation, dtype)
-
-
-def _norms(
-    scope: str,
-    num_channels: int,
-    hyperparams: ConvHyperparams,
-    num_levels: int | None,
-    dtype: DTypePolicy,
-) -> list[batch_norm.BatchNorm]:
-    if hyperparams.batch_norm is None:
-        return []
-    scopes = [f"{scope}/BatchNorm"]
-    if num_levels is not None:
-        scopes = [f"{scopes[0]}/feature_{i}" for i in range(num_levels)]
-    return [
-        batch_norm.BatchNorm(
-            norm_scope, num_channels, hyperparams.batch_norm, dtype
-        )
-        for norm_scope in scopes
-    ]
 
 
 def regularization_loss(variables: Sequence[keras.Variable]) -> Tensor:

@@ -9,7 +9,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from object_detection.core import conv_layers
+from object_detection.core import conv_blocks, conv_layers
 from object_detection.core import hyperparams as hyperparams_lib
 
 Tensor = Any
@@ -54,7 +54,7 @@ class FeaturePyramid(keras.layers.Layer):
         self._pad_explicitly = pad_explicitly
         projection_hyperparams = hyperparams.linear().without_norm()
         self._projections = [
-            conv_layers.conv_block(
+            conv_blocks.conv_block(
                 f"{scope}/projection_{number}",
                 channels,
                 depth,
@@ -65,8 +65,8 @@ class FeaturePyramid(keras.layers.Layer):
             for number, channels in enumerate(in_channels, start=1)
         ]
 
-        def conv3x3(name: str, stride: int) -> conv_layers.ConvBlock:
-            return conv_layers.conv_block(
+        def conv3x3(name: str, stride: int) -> conv_blocks.ConvBlock:
+            return conv_blocks.conv_block(
                 f"{scope}/{name}",
                 depth,
                 depth,

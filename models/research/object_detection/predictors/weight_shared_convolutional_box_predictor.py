@@ -10,7 +10,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from object_detection.core import conv_layers
+from object_detection.core import conv_blocks, conv_layers
 from object_detection.core import hyperparams as hyperparams_lib
 
 Tensor = Any
@@ -85,7 +85,7 @@ class WeightSharedConvolutionalBoxPredictor(keras.layers.Layer):
             num_channels, hyperparams, dtype
         )
 
-        def make_tower(name: str) -> list[conv_layers.ConvBlock]:
+        def make_tower(name: str) -> list[conv_blocks.ConvBlock]:
             return _make_tower(
                 f"{_SCOPE}/{name}",
                 [in_channels] + [depth] * num_layers_before_predictor,
@@ -187,14 +187,14 @@ def _make_projections(
     num_channels: Sequence[int],
     hyperparams: hyperparams_lib.ConvHyperparams,
     dtype: conv_layers.DTypePolicy,
-) -> tuple[list[conv_layers.ConvBlock], int]:
+) -> tuple[list[conv_blocks.ConvBlock], int]:
     """Returns a projection of each map, none if all agree, and the depth."""
     # Of equally common numbers the first map's wins.
     depth = max(dict.fromkeys(num_channels), key=list(num_channels).count)
     if set(num_channels) == {depth}:
         return [], depth
     projections = [
-        conv_layers.conv_block(
+        conv_blocks.conv_block(
             f"{_SCOPE}/ProjectionLayer/conv2d_{level}",
             channels,
             depth,
@@ -215,9 +215,9 @@ def _make_tower(
     separable: bool,
     num_levels: int,
     dtype: conv_layers.DTypePolicy,
-) -> list[conv_layers.ConvBlock]:
+) -> list[conv_blocks.ConvBlock]:
     return [
-        conv_layers.conv_block(
+        conv_blocks.conv_block(
             f"{scope}/conv2d_{layer}",
             in_channels,
             out_channels,
@@ -234,7 +234,7 @@ def _make_tower(
 
 
 def _apply_tower(
-    tower: Sequence[conv_layers.ConvBlock],
+    tower: Sequence[conv_blocks.ConvBlock],
     feature_maps: list[Tensor],
     training: bool,
 ) -> list[Tensor]:

@@ -5,7 +5,7 @@ from typing import Any
 
 import keras
 
-from object_detection.core import conv_layers
+from object_detection.core import conv_blocks, conv_layers
 from object_detection.core import hyperparams as hyperparams_lib
 
 Tensor = Any
@@ -132,8 +132,8 @@ def _first_layer(
     stride: int,
     pad_explicitly: bool,
     dtype: conv_layers.DTypePolicy,
-) -> list[conv_layers.ConvBlock]:
-    block = conv_layers.conv_block(
+) -> list[conv_blocks.ConvBlock]:
+    block = conv_blocks.conv_block(
         scope,
         in_channels,
         out_channels,
@@ -154,8 +154,8 @@ def _separable_layer(
     stride: int,
     pad_explicitly: bool,
     dtype: conv_layers.DTypePolicy,
-) -> list[conv_layers.ConvBlock]:
-    depthwise = conv_layers.depthwise_block(
+) -> list[conv_blocks.ConvBlock]:
+    depthwise = conv_blocks.depthwise_block(
         f"{scope}_depthwise",
         in_channels,
         3,
@@ -164,7 +164,7 @@ def _separable_layer(
         pad_explicitly=pad_explicitly,
         dtype=dtype,
     )
-    pointwise = conv_layers.conv_block(
+    pointwise = conv_blocks.conv_block(
         f"{scope}_pointwise",
         in_channels,
         out_channels,

@@ -11,7 +11,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from object_detection.core import conv_layers
+from object_detection.core import conv_blocks, conv_layers
 from object_detection.core import hyperparams as hyperparams_lib
 
 Tensor = Any
@@ -63,7 +63,7 @@ class Bottleneck(keras.layers.Layer):
         linear = hyperparams.linear()
         self._shortcut = None
         if in_channels != out_channels:
-            self._shortcut = conv_layers.conv_block(
+            self._shortcut = conv_blocks.conv_block(
                 f"{scope}/shortcut",
                 in_channels,
                 out_channels,
@@ -72,7 +72,7 @@ class Bottleneck(keras.layers.Layer):
                 dtype=dtype,
             )
         self._convs = [
-            conv_layers.conv_block(
+            conv_blocks.conv_block(
                 f"{scope}/conv1",
                 in_channels,
                 depth,
@@ -80,10 +80,10 @@ class Bottleneck(keras.layers.Layer):
                 hyperparams,
                 dtype=dtype,
             ),
-            conv_layers.conv_block(
+            conv_blocks.conv_block(
                 f"{scope}/conv2", depth, depth, 3, hyperparams, dtype=dtype
             ),
-            conv_layers.conv_block(
+            conv_blocks.conv_block(
                 f"{scope}/conv3", depth, out_channels, 1, linear, dtype=dtype
             ),
         ]
@@ -137,7 +137,7 @@ class ResNetV1(keras.layers.Layer):
                     scale=True,
                 ),
             )
-        self._conv1 = conv_layers.conv_block(
+        self._conv1 = conv_blocks.conv_block(
             f"{scope}/conv1",
             in_channels,
             _STEM_CHANNELS,
