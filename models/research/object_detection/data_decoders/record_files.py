@@ -112,7 +112,7 @@ def count_records(files: Sequence[str]) -> list[int]:
         return list(pool.map(_count_current, files))
 
 
-def require_records(files: Sequence[str], patterns: Sequence[str]) -> None:
+def require_records(files: Sequence[str]) -> None:
     """Makes sure that there is at least one record, reading one header.
 
     Raises:
@@ -123,9 +123,8 @@ def require_records(files: Sequence[str], patterns: Sequence[str]) -> None:
         if next(scan(path), None) is not None:
             return
     raise errors.DataError(
-        f"input_path {', '.join(map(repr, patterns))} matches "
-        f"{len(files)} file(s) that hold no record, first {files[0]}: create "
-        "the records again"
+        f"input_path: {len(files)} file(s) hold no record, first {files[0]}: "
+        "create the records again"
     )
 
 

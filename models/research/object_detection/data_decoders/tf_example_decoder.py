@@ -6,6 +6,7 @@ words that a user can read, by `record_check`; here the same conditions stop
 the stream.
 """
 
+import enum
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -17,6 +18,7 @@ from object_detection.data_decoders import image_codec
 
 Fields = standard_fields.InputDataFields
 Example = dict[str, tf.Tensor | image_codec.EncodedImage]
+Feature = tf.io.FixedLenFeature | tf.io.FixedLenSequenceFeature
 
 # Normalised coordinates further out than this are an error, not rounding.
 BOX_COORDINATE_TOLERANCE = 0.1
@@ -55,6 +57,47 @@ class ClassRules(NamedTuple):
         return frozenset(every_id) & frozenset(self.text_to_id.values())
 
 
+class MaskType(enum.Enum):
+    """How a record stores the masks of its boxes."""
+
+    NUMERICAL = "numerical"  # floats, height * width a box, above 0 inside
+    PNG = "png"  # one encoded image a box, above 0 inside
+
+
+class DecoderOptions(NamedTuple):
+    """What is read from records.
+
+    Attributes:
+        class_rules: ClassRules.
+        num_additional_channels: k one-channel images a record has besides
+            its image.
+        num_keypoints: k points a box has.
+        load_instance_masks: whether masks are read.
+        mask_type: MaskType.
+    """
+
+    class_rules: ClassRules
+    num_additional_channels: int = 0
+    num_keypoints: int = 0
+    load_instance_masks: bool = False
+    mask_type: MaskType = MaskType.NUMERICAL
+
+    def features(self) -> dict[str, Feature]:
+        """Returns how each key is parsed."""
+        features = dict(_FEATURES)
+        if self.num_additional_channels:
+            features[_CHANNELS_KEY] = tf.io.FixedLenFeature(
+                [self.num_additional_channels], tf.string
+            )
+        if self.num_keypoints:
+            for axis in ("y", "x"):
+                features[f"image/object/keypoint/{axis}"] = _list(tf.float32)
+        if self.load_instance_masks:
+            is_png = self.mask_type is MaskType.PNG
+            features[_MASK_KEY] = _list(tf.string if is_png else tf.float32)
+        return features
+
+
 def _scalar(dtype: tf.DType, default: str | int) -> tf.io.FixedLenFeature:
     return tf.io.FixedLenFeature([], dtype, default)
 
@@ -63,7 +106,10 @@ def _list(dtype: tf.DType) -> tf.io.FixedLenSequenceFeature:
     return tf.io.FixedLenSequenceFeature([], dtype, allow_missing=True)
 
 
-FEATURES = {
+_CHANNELS_KEY = "image/additional_channels/encoded"
+_MASK_KEY = "image/object/mask"
+
+_FEATURES = {
     "image/encoded": _scalar(tf.string, ""),
     "image/format": _scalar(tf.string, "jpeg"),
     "image/filename": _scalar(tf.string, ""),
@@ -87,7 +133,9 @@ FEATURES = {
 class TfExampleDecoder:
     """Decodes records; a pure function of its input once made."""
 
-    def __init__(self, class_rules: ClassRules) -> None:
+    def __init__(self, options: DecoderOptions) -> None:
+        class_rules = options.class_rules
+        self._options = options
         self._num_classes = class_rules.num_classes
         self._is_known_id = np.zeros(class_rules.num_classes + 1, bool)
         self._is_known_id[list(class_rules.known_ids())] = True
@@ -122,10 +170,16 @@ class TfExampleDecoder:
             groundtruth_is_crowd, _difficult, _group_of: bool [n].
             groundtruth_image_classes: int64 [m], labels of the whole image;
                 -1 for a text that is not in the label map.
+            And when the options ask for them:
+            image_additional_channels: uint8 [height, width, k].
+            groundtruth_keypoints: float32 [n, k, 2] (y, x), normalised.
+            groundtruth_instance_masks: float32 [n, height, width] in {0, 1}.
 
             Running it fails when the record breaks a rule of `record_check`.
         """
-        record = tf.io.parse_single_example(serialized, FEATURES)
+        record = tf.io.parse_single_example(
+            serialized, self._options.features()
+        )
         image = image_codec.open_image(
             record["image/encoded"],
             record["image/format"],
@@ -140,7 +194,7 @@ class TfExampleDecoder:
         classes_N = self._class_ids(record, "image/object/class")
         self._assert_boxes_valid(boxes_N4, classes_N)
         per_box = _per_box_values(record, tf.shape(boxes_N4)[0])
-        return {
+        example = {
             Fields.image: image,
             Fields.original_image_spatial_shape: image.size_px,
             Fields.source_id: record["image/source_id"],
@@ -157,6 +211,42 @@ class TfExampleDecoder:
                 record, "image/class"
             ),
         }
+        return {**example, **self._optional_fields(record, image, boxes_N4)}
+
+    def _optional_fields(
+        self,
+        record: Mapping[str, tf.Tensor],
+        image: image_codec.EncodedImage,
+        boxes_N4: tf.Tensor,
+    ) -> Example:
+        options, fields = self._options, {}
+        num_boxes = tf.shape(boxes_N4)[0]
+        if options.num_additional_channels:
+            fields[Fields.image_additional_channels] = tf.concat(
+                [
+                    tf.io.decode_image(
+                        encoded, channels=1, expand_animations=False
+                    )
+                    for encoded in tf.unstack(record[_CHANNELS_KEY])
+                ],
+                axis=2,
+            )
+        if options.num_keypoints:
+            yx = [record[f"image/object/keypoint/{axis}"] for axis in "yx"]
+            fields[Fields.groundtruth_keypoints] = tf.reshape(
+                tf.stack(yx, axis=1), [num_boxes, options.num_keypoints, 2]
+            )
+        if options.load_instance_masks:
+            shape = tf.concat([[num_boxes], image.size_px], axis=0)
+            values = record[_MASK_KEY]
+            if options.mask_type is MaskType.PNG:
+                values = tf.map_fn(
+                    _decode_mask, values, fn_output_signature=tf.uint8
+                )
+            fields[Fields.groundtruth_instance_masks] = tf.cast(
+                tf.reshape(values, shape) > 0, tf.float32
+            )
+        return fields
 
     def _class_ids(self, record: Example, prefix: str) -> tf.Tensor:
         """int64 [n]; the text, where a record has it, beats the label."""
@@ -173,6 +263,10 @@ class TfExampleDecoder:
     def _assert_boxes_valid(
         self, boxes_N4: tf.Tensor, classes_N: tf.Tensor
     ) -> None:
+        tf.raw_ops.Assert(
+            condition=tf.equal(tf.size(classes_N), tf.shape(boxes_N4)[0]),
+            data=["numbers of classes and boxes", classes_N, boxes_N4],
+        )
         ymin_N, xmin_N, ymax_N, xmax_N = tf.unstack(boxes_N4, axis=1)
         # Written so that NaN passes: boxes with NaN are dropped later.
         is_bad_box_N = (
@@ -190,6 +284,12 @@ class TfExampleDecoder:
             condition=tf.reduce_all(is_known_N & ~is_bad_box_N),
             data=["boxes or classes are not valid", boxes_N4, classes_N],
         )
+
+
+def _decode_mask(encoded: tf.Tensor) -> tf.Tensor:
+    """uint8 [height, width] of an image with one channel."""
+    mask = tf.io.decode_image(encoded, channels=1, expand_animations=False)
+    return mask[:, :, 0]
 
 
 def _per_box_values(

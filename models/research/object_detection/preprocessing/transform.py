@@ -32,6 +32,8 @@ _PADDED = {
     Fields.groundtruth_is_crowd: False,
     Fields.groundtruth_difficult: False,
     Fields.groundtruth_group_of: False,
+    Fields.groundtruth_instance_masks: 0.0,
+    Fields.groundtruth_keypoints: 0.0,
 }
 
 
@@ -67,8 +69,8 @@ class Transform:
             example: what `TfExampleDecoder.decode` returns.
             seed: int64 [2], (stream, position in the stream).
         """
+        example = drop_nan_boxes(_with_additional_channels(example))
         original_image = example[Fields.image]
-        example = drop_nan_boxes(example)
         example = preprocessor.augment(example, self.augmentations, seed)
         image, true_shape = self.resizer(example[Fields.image])
         source_id = _source_id(example, seed[1])
@@ -85,9 +87,9 @@ class Transform:
             ),
         }
         if self.retain_original_image:
-            features[Fields.original_image] = tf.cast(
-                self.resizer(examples.pixels(original_image))[0], tf.uint8
-            )
+            if self.augmentations:
+                image, _ = self.resizer(examples.pixels(original_image))
+            features[Fields.original_image] = tf.cast(image, tf.uint8)
         return features, self._labels(example, true_shape)
 
     def _labels(
@@ -102,6 +104,7 @@ class Transform:
                 example[Fields.groundtruth_classes] - 1, self.num_classes
             ),
         }
+        example.update(self._moved_masks_and_keypoints(example, true_shape))
         if self.merge_multiple_label_boxes:
             example = merge_equal_boxes(example)
         # No record says how sure its labels are.
@@ -112,11 +115,45 @@ class Transform:
         labels = {
             key: _pad_or_cut(example[key], num_boxes, self.max_num_boxes, value)
             for key, value in _PADDED.items()
+            if key in example
         }
         kept = tf.minimum(num_boxes, self.max_num_boxes)
         labels[Fields.num_groundtruth_boxes] = kept
         labels[Fields.num_truncated_boxes] = num_boxes - kept
         return labels
+
+    def _moved_masks_and_keypoints(
+        self, example: examples.Example, true_shape: tf.Tensor
+    ) -> examples.Example:
+        """Those that the example has, in the frame of the resized image."""
+        moved = {}
+        if Fields.groundtruth_instance_masks in example:
+            moved[Fields.groundtruth_instance_masks] = (
+                self.resizer.resize_masks(
+                    example[Fields.groundtruth_instance_masks]
+                )
+            )
+        if Fields.groundtruth_keypoints in example:
+            keypoints_NK2 = example[Fields.groundtruth_keypoints]
+            # A point moves like a box without extent.
+            moved[Fields.groundtruth_keypoints] = self.resizer.move_boxes(
+                tf.concat([keypoints_NK2, keypoints_NK2], axis=2), true_shape
+            )[..., :2]
+        return moved
+
+
+def _with_additional_channels(example: examples.Example) -> examples.Example:
+    """Appends the additional channels, if any, to those of the image."""
+    if Fields.image_additional_channels not in example:
+        return example
+    image = tf.concat(
+        [
+            examples.pixels(example[Fields.image]),
+            example[Fields.image_additional_channels],
+        ],
+        axis=2,
+    )
+    return {**example, Fields.image: image}
 
 
 def drop_nan_boxes(example: examples.Example) -> examples.Example:

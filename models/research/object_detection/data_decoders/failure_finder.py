@@ -1,0 +1,174 @@
+"""Finds the record that stopped a stream.
+
+TensorFlow reports what failed but not in which record. A `Watch` notes how
+far its stream came, so the records of the batch after that are looked at
+first.
+"""
+
+import collections
+import itertools
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from object_detection.core import errors
+from object_detection.data_decoders import (
+    record_check,
+    record_files,
+    record_stream,
+    tf_example_decoder,
+)
+
+# Enough for all streams of a process; older ones are forgotten.
+_MAX_WATCHES = 8
+
+_FROM_INPUT = "IteratorGetNext"
+_OFFSET_IN_MESSAGE = re.compile(r"record at (\d+)")
+
+
+class Watch(NamedTuple):
+    """A stream and how far it came.
+
+    Attributes:
+        stream: RecordStream.
+        decoder_options: with which its records are read.
+        batch_size: records a batch.
+        last_position: scalar int64 variable, position of the last record
+            handed out; -1 before the first.
+    """
+
+    stream: record_stream.RecordStream
+    decoder_options: tf_example_decoder.DecoderOptions
+    batch_size: int
+    last_position: tf.Variable
+
+
+_watches: collections.deque[Watch] = collections.deque(maxlen=_MAX_WATCHES)
+
+
+def watch(
+    stream: record_stream.RecordStream,
+    decoder_options: tf_example_decoder.DecoderOptions,
+    batch_size: int,
+    start: int,
+) -> Watch:
+    """Begins to watch a stream that starts at position `start`."""
+    with tf.device("CPU:0"):
+        last_position = tf.Variable(start - 1, dtype=tf.int64, trainable=False)
+    made = Watch(stream, decoder_options, batch_size, last_position)
+    _watches.append(made)
+    return made
+
+
+def explain(error: BaseException) -> errors.DetectionError | None:
+    """Names the file and the record that made a watched stream fail.
+
+    Args:
+        error: what came out of the iterator of a dataset.
+
+    Returns:
+        An error of one line; None when `error` did not come out of a
+        dataset. When no record can be blamed the error quotes TensorFlow.
+    """
+    if isinstance(error, errors.DetectionError):
+        return error
+    text = str(error)
+    if not isinstance(error, tf.errors.OpError) or _FROM_INPUT not in text:
+        return None
+    watches = list(reversed(_watches))
+    for is_thorough in (False, True):
+        for watched in watches:
+            found = _find(watched, error, is_thorough)
+            if found is not None:
+                return found
+    reason = " ".join(error.message.split())
+    if isinstance(error, tf.errors.ResourceExhaustedError):
+        return errors.ResourceError(f"reading records: {reason}")
+    return errors.DataError(f"reading records: {reason}")
+
+
+def _find(
+    watched: Watch, error: tf.errors.OpError, is_thorough: bool
+) -> errors.DataError | None:
+    stream, options = watched.stream, watched.decoder_options
+    if isinstance(error, tf.errors.DataLossError):
+        if is_thorough:
+            return _find_damaged_file(stream.files, error.message)
+        return None
+    if is_thorough:
+        return _first_fault(_all_records(stream.files), options)
+    # A second pass over the same dataset begins where the first did.
+    for start in {int(watched.last_position.numpy()) + 1, 0}:
+        records = stream.dataset(start).take(watched.batch_size)
+        found = _first_fault(
+            (
+                (record.path.numpy().decode(), *_numpy(record))
+                for record in records
+            ),
+            options,
+        )
+        if found is not None:
+            return found
+    return None
+
+
+def _numpy(record: record_stream.Record) -> tuple[int, bytes]:
+    return int(record.index.numpy()), record.serialized.numpy()
+
+
+def _all_records(files: Sequence[str]) -> Iterator[tuple[str, int, bytes]]:
+    for path in files:
+        for index, serialized in enumerate(tf.data.TFRecordDataset(path)):
+            yield path, index, serialized.numpy()
+
+
+def _first_fault(
+    records: Iterable[tuple[str, int, bytes]],
+    options: tf_example_decoder.DecoderOptions,
+) -> errors.DataError | None:
+    try:
+        for path, index, serialized in records:
+            fault = record_check.find_fault(serialized, options)
+            if fault:
+                name = record_check.name_record(serialized)
+                source = f" (source id {name})" if name else ""
+                return errors.DataError(
+                    f"{path}: record {index}{source}: {fault}"
+                )
+    except (tf.errors.OpError, errors.DataError):
+        # Another damage than the one looked for: the thorough search for
+        # damaged files, or TensorFlow's own words, will name it.
+        return None
+    return None
+
+
+def _find_damaged_file(
+    files: Sequence[str], message: str
+) -> errors.DataError | None:
+    """Finds a cut file, a damaged length or a damaged payload."""
+    offset_found = _OFFSET_IN_MESSAGE.search(message)
+    damaged_offset = int(offset_found.group(1)) if offset_found else None
+    at_offset: list[tuple[str, record_files.RecordHeader]] = []
+    for path in files:
+        try:
+            at_offset += [
+                (path, header)
+                for header in record_files.scan(path)
+                if header.offset == damaged_offset
+            ]
+        except errors.DataError as found:
+            return found
+    for path, header in at_offset:
+        records = tf.data.TFRecordDataset(path)
+        try:
+            collections.deque(
+                itertools.islice(records, header.index + 1), maxlen=0
+            )
+        except tf.errors.DataLossError:
+            return errors.DataError(
+                f"{path}: record {header.index} at byte {header.offset} is "
+                "damaged (checksum mismatch): write or copy the file again"
+            )
+    return None

@@ -1,0 +1,209 @@
+"""Records of many files as one stream that can be taken up anywhere.
+
+The order of the stream is a pure function of its seed: each epoch shuffles
+the files and then the records with seeds of its own. So the stream from
+position p on is the stream from 0 on without its first p records, and whole
+epochs are skipped without reading them.
+"""
+
+import dataclasses
+from typing import NamedTuple
+
+import tensorflow as tf
+
+from object_detection.core import errors
+from object_detection.data_decoders import record_files
+
+# Big enough for sequential reading; a stream holds one for each reader.
+_READ_BUFFER_BYTES = 2**20
+
+_ENDLESS_EPOCHS = 2**62
+
+
+class Record(NamedTuple):
+    """One record and where it comes from.
+
+    Attributes:
+        position: int64, in the stream, from 0 over all epochs.
+        path: string, its file.
+        index: int64, which record of its file, from 0.
+        serialized: string, a tf.Example.
+    """
+
+    position: tf.Tensor
+    path: tf.Tensor
+    index: tf.Tensor
+    serialized: tf.Tensor
+
+
+@dataclasses.dataclass(frozen=True)
+class RecordStream:
+    """The records that one process reads, and in which order.
+
+    Records are numbered through all files. Every
+    `sample_1_of_n_examples`-th is taken, the first one included. They are
+    dealt to shards by whole files when there are at least as many files as
+    shards, and else one by one; shards never overlap.
+
+    Attributes:
+        files: paths, in a fixed order.
+        num_readers: so many files are read alternately.
+        read_block_length: records read from a file before the next has its
+            turn.
+        sample_1_of_n_examples: 1 takes every record.
+        num_shards: how many processes share the records.
+        shard_index: which of them this one is.
+        is_shuffled: whether files and records are shuffled.
+        filenames_shuffle_buffer_size: files to choose the next from.
+        shuffle_buffer_size: records to choose the next from.
+        seed: of the shuffles; not negative.
+        num_epochs: how often each record is read; 0 for ever.
+    """
+
+    files: tuple[str, ...]
+    num_readers: int = 1
+    read_block_length: int = 32
+    sample_1_of_n_examples: int = 1
+    num_shards: int = 1
+    shard_index: int = 0
+    is_shuffled: bool = False
+    filenames_shuffle_buffer_size: int = 100
+    shuffle_buffer_size: int = 2048
+    seed: int = 0
+    num_epochs: int = 1
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.shard_index < self.num_shards:
+            raise ValueError(
+                f"shard_index must be in [0, {self.num_shards}), got "
+                f"{self.shard_index}"
+            )
+
+    def dataset(self, start: int = 0) -> tf.data.Dataset:
+        """Returns a dataset of `Record` from a position of the stream on.
+
+        Args:
+            start: position of the first record; one beyond the end gives no
+                record.
+
+        Raises:
+            DataError: epochs are endless and this shard has no record, or
+                records have to be counted and a file is damaged.
+        """
+        if not self.num_epochs:
+            self.require_records()
+        first_epoch, num_skipped = 0, 0
+        if start:
+            first_epoch, num_skipped = divmod(start, max(self.num_records(), 1))
+        last_epoch = self.num_epochs or _ENDLESS_EPOCHS
+        records = self._epochs(min(first_epoch, last_epoch), last_epoch)
+        return records.skip(num_skipped).enumerate(start).map(_flatten)
+
+    def num_records(self) -> int:
+        """Counts the records of one epoch of this shard."""
+        return sum(
+            len(range(first, count, self._stride()))
+            for count, first in zip(
+                record_files.count_records(self._own_files()),
+                self._first_indices(),
+                strict=True,
+            )
+        )
+
+    def require_records(self, of_all_shards: bool = False) -> None:
+        """Makes sure that there is a record, reading as little as it can.
+
+        Args:
+            of_all_shards: it may be another shard's, so that this one is
+                empty; else this shard must have one, because endless epochs
+                of no record would never give anything.
+
+        Raises:
+            DataError: there is none.
+        """
+        record_files.require_records(self.files)
+        if of_all_shards or self.num_shards == 1:
+            return
+        if not self.num_records():
+            raise errors.DataError(
+                f"input_path: {len(self.files)} file(s), first "
+                f"{self.files[0]}, hold too few records for "
+                f"{self.num_shards} processes: start fewer"
+            )
+
+    def _epochs(self, first: int, end: int) -> tf.data.Dataset:
+        return tf.data.Dataset.range(first, end).flat_map(self._epoch)
+
+    def _epoch(self, epoch: tf.Tensor) -> tf.data.Dataset:
+        files = tf.data.Dataset.from_tensor_slices(
+            (list(self._own_files()), self._first_indices())
+        )
+        seed = (self.seed % 2**31) * 2**32 + 2 * epoch
+        if self.is_shuffled:
+            files = files.shuffle(
+                max(self.filenames_shuffle_buffer_size, 1), seed
+            )
+        # Blocks are taken in turn by one thread: the order is fixed, memory
+        # stays at one buffer a reader, and reading is far from being what
+        # holds the stream up.
+        records = files.interleave(
+            self._records_of_file,
+            cycle_length=max(self.num_readers, 1),
+            block_length=max(self.read_block_length, 1),
+        )
+        if self.is_shuffled:
+            records = records.shuffle(
+                max(self.shuffle_buffer_size, 1), seed + 1
+            )
+        return records
+
+    def _records_of_file(
+        self, path: tf.Tensor, first_index: tf.Tensor
+    ) -> tf.data.Dataset:
+        records = tf.data.Dataset.zip(
+            (
+                tf.data.Dataset.from_tensors(path).repeat(),
+                tf.data.Dataset.range(2**62),
+                tf.data.TFRecordDataset(path, buffer_size=_READ_BUFFER_BYTES),
+            )
+        )
+        stride = self._stride()
+        if stride == 1:
+            return records
+        return records.skip(first_index).shard(stride, 0)
+
+    def _is_sharded_by_file(self) -> bool:
+        return len(self.files) >= self.num_shards
+
+    def _own_files(self) -> tuple[str, ...]:
+        if self._is_sharded_by_file():
+            return self.files[self.shard_index :: self.num_shards]
+        return self.files
+
+    def _stride(self) -> int:
+        """A record of this shard is followed by one so much later."""
+        if self._is_sharded_by_file():
+            return self.sample_1_of_n_examples
+        return self.sample_1_of_n_examples * self.num_shards
+
+    def _first_indices(self) -> list[int]:
+        """Index of the first record taken from each own file."""
+        stride = self._stride()
+        if stride == 1:
+            return [0] * len(self._own_files())
+        counts = record_files.count_records(self.files)
+        phase = 0
+        if not self._is_sharded_by_file():
+            phase = self.shard_index * self.sample_1_of_n_examples
+        num_before = 0
+        first_of = {}
+        for path, count in zip(self.files, counts, strict=True):
+            first_of[path] = (phase - num_before) % stride
+            num_before += count
+        return [first_of[path] for path in self._own_files()]
+
+
+def _flatten(
+    position: tf.Tensor, record: tuple[tf.Tensor, tf.Tensor, tf.Tensor]
+) -> Record:
+    return Record(position, *record)

@@ -1,0 +1,272 @@
+"""Training and evaluation input: records to batches of padded tensors.
+
+    records -> decode -> augment -> resize -> pad boxes -> batch -> prefetch
+
+Record order, augmentation and therefore every batch are a pure function of
+(seed, position): training can be taken up at any step.
+"""
+
+from collections.abc import Callable
+
+import tensorflow as tf
+
+from object_detection.builders import (
+    dataset_builder,
+    image_resizer_builder,
+    preprocessor_builder,
+)
+from object_detection.core import containers, errors, standard_fields
+from object_detection.data_decoders import (
+    failure_finder,
+    record_stream,
+    tf_example_decoder,
+)
+from object_detection.preprocessing import image_resizer, transform
+from object_detection.protos import (
+    eval_pb2,
+    input_reader_pb2,
+    model_pb2,
+    train_pb2,
+)
+
+Fields = standard_fields.InputDataFields
+
+_MAX_SEED = 2**31
+_MAX_SHARDS = 2**16
+
+
+def create_train_input_fn(
+    train_config: train_pb2.TrainConfig,
+    train_input_reader: input_reader_pb2.InputReader,
+    model_config: model_pb2.DetectionModel,
+    *,
+    batch_size: int,
+    seed: int,
+    start_step: int = 0,
+    num_shards: int = 1,
+    shard_index: int = 0,
+) -> Callable[..., tf.data.Dataset]:
+    """Checks the configuration of the training input and finds its files.
+
+    Args:
+        train_config: augmentation and what becomes of the boxes.
+        train_input_reader: where records are and how they are read.
+        model_config: its classes and image size.
+        batch_size: images a batch, of this process.
+        seed: of all shuffles and random draws; not negative.
+        start_step: batches to leave out at the beginning.
+        num_shards: how many processes share the records.
+        shard_index: which of them this one is.
+
+    Returns:
+        input_fn(start_step=start_step), which returns a dataset of
+        (features, labels); see `create_eval_input_fn` for their keys. It has
+        full batches only, and no end unless the reader's num_epochs is set.
+        Two processes never get the same record in one epoch.
+
+    Raises:
+        ConfigError: names the field, or the pattern that matches no file.
+        DataError: the files hold no record.
+    """
+    source = dataset_builder.build(
+        train_input_reader,
+        num_classes=model_config.ssd.num_classes,
+        seed=seed,
+        num_epochs=train_input_reader.num_epochs,
+        num_shards=num_shards,
+        shard_index=shard_index,
+    )
+    source.stream.require_records()
+    make_rows = transform.Transform(
+        resizer=_build_resizer(model_config, batch_size),
+        num_classes=model_config.ssd.num_classes,
+        max_num_boxes=_max_num_boxes(train_input_reader),
+        augmentations=tuple(
+            preprocessor_builder.build(train_config.data_augmentation_options)
+        ),
+        merge_multiple_label_boxes=train_config.merge_multiple_label_boxes,
+        retain_original_image=train_config.retain_original_images,
+    )
+
+    def train_input_fn(start_step: int = start_step) -> tf.data.Dataset:
+        return _batches(
+            source,
+            make_rows,
+            batch_size=batch_size,
+            start=start_step * batch_size,
+            draw_stream=seed % _MAX_SEED * _MAX_SHARDS + shard_index,
+            num_prefetch_batches=train_input_reader.num_prefetch_batches,
+            drop_remainder=True,
+        )
+
+    return train_input_fn
+
+
+def create_eval_input_fn(
+    eval_config: eval_pb2.EvalConfig,
+    eval_input_reader: input_reader_pb2.InputReader,
+    model_config: model_pb2.DetectionModel,
+    *,
+    batch_size: int,
+    num_shards: int = 1,
+    shard_index: int = 0,
+    repeat: bool = False,
+) -> Callable[[], tf.data.Dataset]:
+    """Checks the configuration of an evaluation input and finds its files.
+
+    Args:
+        eval_config: whether images are kept for pictures.
+        eval_input_reader: where records are and how they are read; its
+            num_epochs does not count.
+        model_config: its classes and image size.
+        batch_size: images a batch, of this process.
+        num_shards: how many processes share the records.
+        shard_index: which of them this one is.
+        repeat: start again at the end, for ever.
+
+    Returns:
+        input_fn(), which returns a dataset of (features, labels) with each
+        record of this shard once, the last batch smaller when they do not
+        divide. B images, M boxes, C classes.
+        features: image float32 [B, H, W, 3] in 0..255, resized and padded;
+            true_image_shape int32 [B, 3], height, width and channels before
+            padding; original_image_spatial_shape int32 [B, 2];
+            source_id string [B]; hash int32 [B] of it; when the config asks
+            for it, original_image uint8 [B, H, W, 3] before augmentation.
+        labels: num_groundtruth_boxes int32 [B]; num_truncated_boxes int32
+            [B], beyond M; groundtruth_boxes float32 [B, M, 4] yxyx,
+            normalised to the padded image; groundtruth_classes and
+            groundtruth_confidences float32 [B, M, C]; groundtruth_weights
+            float32 [B, M]; groundtruth_area float32 [B, M] in pixels of the
+            original image, -1 when unknown; groundtruth_is_crowd,
+            groundtruth_difficult, groundtruth_group_of bool [B, M]; and
+            masks float32 [B, M, H, W] and keypoints float32 [B, M, k, 2]
+            when the reader asks for them. Padding is 0 or False.
+
+    Raises:
+        ConfigError: names the field, or the pattern that matches no file.
+        DataError: the files hold no record.
+    """
+    source = dataset_builder.build(
+        eval_input_reader,
+        num_classes=model_config.ssd.num_classes,
+        seed=0,
+        num_epochs=0 if repeat else 1,
+        num_shards=num_shards,
+        shard_index=shard_index,
+    )
+    source.stream.require_records(of_all_shards=not repeat)
+    make_rows = transform.Transform(
+        resizer=_build_resizer(model_config, batch_size),
+        num_classes=model_config.ssd.num_classes,
+        max_num_boxes=_max_num_boxes(eval_input_reader),
+        retain_original_image=eval_config.retain_original_images,
+    )
+
+    def eval_input_fn() -> tf.data.Dataset:
+        return _batches(
+            source,
+            make_rows,
+            batch_size=batch_size,
+            start=0,
+            draw_stream=0,
+            num_prefetch_batches=eval_input_reader.num_prefetch_batches,
+            drop_remainder=False,
+        )
+
+    return eval_input_fn
+
+
+def groundtruth_from_labels(
+    labels: dict[str, tf.Tensor],
+) -> containers.Groundtruth:
+    """Returns what the detector's loss needs of the labels of a batch."""
+    return containers.Groundtruth(
+        boxes=labels[Fields.groundtruth_boxes],
+        classes=labels[Fields.groundtruth_classes],
+        weights=labels[Fields.groundtruth_weights],
+        num_boxes=labels[Fields.num_groundtruth_boxes],
+        confidences=labels[Fields.groundtruth_confidences],
+        keypoints=labels.get(Fields.groundtruth_keypoints),
+    )
+
+
+def explain_failure(error: BaseException) -> errors.DetectionError | None:
+    """Says in one line which file and record stopped an input dataset.
+
+    Args:
+        error: what iterating over a dataset raised.
+
+    Returns:
+        The error to raise instead; None when it did not come from an input.
+    """
+    return failure_finder.explain(error)
+
+
+def _batches(
+    source: dataset_builder.RecordSource,
+    make_rows: transform.Transform,
+    *,
+    batch_size: int,
+    start: int,
+    draw_stream: int,
+    num_prefetch_batches: int,
+    drop_remainder: bool,
+) -> tf.data.Dataset:
+    decoder = tf_example_decoder.TfExampleDecoder(source.decoder_options)
+    watched = failure_finder.watch(
+        source.stream, source.decoder_options, batch_size, start
+    )
+
+    @tf.autograph.experimental.do_not_convert
+    def to_row(record: record_stream.Record) -> tuple:
+        seed = tf.stack([tf.constant(draw_stream, tf.int64), record.position])
+        rows = make_rows(decoder.decode(record.serialized), seed)
+        return record.position, *rows
+
+    @tf.autograph.experimental.do_not_convert
+    def note_position(
+        positions_B: tf.Tensor, features: dict, labels: dict
+    ) -> tuple[dict, dict]:
+        with tf.control_dependencies(
+            [watched.last_position.assign(positions_B[-1])]
+        ):
+            return tf.nest.map_structure(tf.identity, (features, labels))
+
+    batches = (
+        source.stream.dataset(start)
+        .map(to_row, num_parallel_calls=tf.data.AUTOTUNE)
+        .batch(batch_size, drop_remainder=drop_remainder)
+        .prefetch(num_prefetch_batches)
+        # After the prefetch, so that it is the batch handed out last.
+        .map(note_position)
+    )
+    options = tf.data.Options()
+    options.experimental_optimization.inject_prefetch = False
+    return batches.with_options(options)
+
+
+def _build_resizer(
+    model_config: model_pb2.DetectionModel, batch_size: int
+) -> image_resizer.Resizer:
+    resizer = image_resizer_builder.build(model_config.ssd.image_resizer)
+    if batch_size < 1:
+        raise errors.ConfigError(
+            f"batch_size must be at least 1, got {batch_size}"
+        )
+    if batch_size > 1 and resizer.static_size_px is None:
+        raise errors.ConfigError(
+            "model.ssd.image_resizer.keep_aspect_ratio_resizer."
+            f"pad_to_max_dimension: is false, so a batch of {batch_size} "
+            "images has no common size: set it to true or batch_size to 1"
+        )
+    return resizer
+
+
+def _max_num_boxes(reader: input_reader_pb2.InputReader) -> int:
+    if reader.max_number_of_boxes < 1:
+        raise errors.ConfigError(
+            "input reader: max_number_of_boxes must be at least 1, got "
+            f"{reader.max_number_of_boxes}"
+        )
+    return reader.max_number_of_boxes
