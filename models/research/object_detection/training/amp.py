@@ -100,7 +100,8 @@ class DynamicLossScale:
             bool scalar, false when the gradients overflowed at the floor.
         """
         scale = self.scale.value
-        num_good = tf.where(is_finite, self._num_good_steps.value + 1, 0)
+        num_good = self._num_good_steps.value + 1
+        num_good = tf.where(is_finite, num_good, tf.zeros_like(num_good))
         grows = num_good >= self._growth_steps
         can_shrink = scale > self._floor
         self.scale.assign(
@@ -110,7 +111,9 @@ class DynamicLossScale:
                 tf.maximum(scale / 2.0, self._floor),
             )
         )
-        self._num_good_steps.assign(tf.where(grows, 0, num_good))
+        self._num_good_steps.assign(
+            tf.where(grows, tf.zeros_like(num_good), num_good)
+        )
         return is_finite | can_shrink
 
     def checkpoint_variables(self) -> Mapping[str, keras.Variable]:

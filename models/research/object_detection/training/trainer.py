@@ -181,7 +181,10 @@ def make_train_step(state: TrainState) -> TrainStep:
             gradient_norms=_norms(grads, options.summarize_gradients),
         )
 
-    return tf.function(train_step, jit_compile=options.jit_compile)
+    # Every branch on a tensor is explicit, so there is nothing to convert.
+    return tf.function(
+        train_step, autograph=False, jit_compile=options.jit_compile
+    )
 
 
 def numerics_error(
