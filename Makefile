@@ -56,7 +56,7 @@ format: setup
 	@$(BIN)/ruff check --fix .
 
 protos:
-	@bash models/research/object_detection/protos/generate.sh
+	@PYTHON='$(PYTHON)' bash models/research/object_detection/protos/generate.sh
 
 clean:
 	@rm -rf $(VENV) $(DEMO_DIR) .pytest_cache .ruff_cache

@@ -16,7 +16,7 @@ from object_detection.builders import (
 )
 from object_detection.core import errors, target_assigner
 from object_detection.meta_architectures import ssd_meta_arch
-from object_detection.protos import model_pb2, ssd_pb2
+from object_detection.protos import image_resizer_pb2, model_pb2, ssd_pb2
 
 
 def build(
@@ -50,6 +50,7 @@ def build(
         is_training,
         freeze_batchnorm=config.freeze_batchnorm,
         enforce_freeze_batchnorm=config.enforce_freeze_batchnorm,
+        in_channels=_num_image_channels(config.image_resizer),
         dtype_policy=dtype_policy,
     )
     num_channels = feature_extractor.feature_map_channels
@@ -87,6 +88,11 @@ def build(
             has_background_column=has_background_column,
         ),
     )
+
+
+def _num_image_channels(config: image_resizer_pb2.ImageResizer) -> int:
+    kind = config.WhichOneof("image_resizer_oneof")
+    return 1 if kind and getattr(config, kind).convert_to_grayscale else 3
 
 
 def _build_target_assigner(

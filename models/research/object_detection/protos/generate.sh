@@ -8,6 +8,8 @@
 # Usage: generate.sh [OUTPUT_ROOT]
 #   OUTPUT_ROOT  folder that gets object_detection/protos/*_pb2.py, by default
 #                the source tree itself.
+# PYTHON names an interpreter of 3.10 to 3.12, PROTOC_VENV another folder for
+# the compiler.
 set -eu
 
 compiler="grpcio-tools==1.62.3"
@@ -17,7 +19,7 @@ output=${1:-$root}
 venv=${PROTOC_VENV:-${XDG_CACHE_HOME:-$HOME/.cache}/object_detection/protoc}
 
 if ! "$venv/bin/python" -c "import grpc_tools" 2>/dev/null; then
-  python3 -m venv "$venv"
+  "${PYTHON:-python3}" -m venv "$venv"
   "$venv/bin/pip" install --quiet "setuptools<70" "$compiler"
 fi
 mkdir -p "$output"
