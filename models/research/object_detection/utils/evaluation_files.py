@@ -66,7 +66,7 @@ def write(
     path = os.path.join(directory, _RECORD_NAME.format(step=record.step))
     temporary_path = f"{path}.{os.getpid()}.tmp"
     with open(temporary_path, "w", encoding="utf-8") as file:
-        json.dump(content, file, indent=1, allow_nan=False)
+        json.dump(content, file, allow_nan=False)
     os.replace(temporary_path, path)
 
 
@@ -113,6 +113,8 @@ def _read_record(path: str) -> EvaluationRecord:
 
 
 def _to_json(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [_to_json(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
@@ -120,5 +122,5 @@ def _to_json(value: Any) -> Any:
 
 def _from_json(value: Any) -> Any:
     if isinstance(value, list):
-        return tuple(value)
+        return tuple(map(_from_json, value))
     return math.nan if value is None else value
