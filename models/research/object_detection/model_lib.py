@@ -11,6 +11,7 @@ evaluations in between (`train_and_evaluate`), one evaluation of a checkpoint
 
 import contextlib
 import copy
+import dataclasses
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -120,13 +121,18 @@ def create_estimator_and_inputs(
         is_evaluating=True,
         num_train_steps=train_steps,
     )
+    hours = configs["train_config"].keep_checkpoint_every_n_hours
+    run_config = dataclasses.replace(
+        run_config, keep_checkpoint_every_n_hours=hours
+    )
     readers = _eval_readers(
         configs,
         sample_1_of_n_eval_examples,
         sample_1_of_n_eval_on_train_examples,
     )
     _check_label_maps(configs, readers)
-    keras.utils.set_random_seed(seed)
+    # TensorFlow's shuffle takes no seed from a tensor when this one is 0.
+    keras.utils.set_random_seed(seed + 1)
     model = model_builder.build(
         configs["model"], is_training, dtype_policy=amp.POLICIES[compute_dtype]
     )
