@@ -1,0 +1,311 @@
+import pathlib
+
+import pytest
+from google.protobuf import text_format
+
+from object_detection.core import errors
+from object_detection.protos import pipeline_pb2
+from object_detection.utils import (
+    config_check,
+    config_check_model,
+    config_overrides,
+    config_util,
+)
+
+CONFIGS = pathlib.Path(__file__).parents[4] / "configs"
+SHARED_PREDICTOR = (
+    "model.ssd.box_predictor.weight_shared_convolutional_box_predictor"
+)
+
+
+def ssd320(**overrides):
+    configs = config_util.get_configs_from_pipeline_file(
+        CONFIGS / "ssd320_full_1gpus.config"
+    )
+    return with_overrides(configs, overrides)
+
+
+def with_overrides(configs, overrides):
+    return config_overrides.apply_overrides(
+        configs, {key.replace("__", "."): v for key, v in overrides.items()}
+    )
+
+
+def check(configs, **arguments):
+    config_check.check_configs(
+        configs, **({"is_training": True, "is_evaluating": True} | arguments)
+    )
+
+
+def refusal(configs, **arguments):
+    with pytest.raises(errors.ConfigError) as info:
+        check(configs, **arguments)
+    message = str(info.value)
+    assert "\n" not in message
+    return message
+
+
+def merge(configs, text):
+    pipeline = config_util.create_pipeline_proto_from_configs(configs)
+    text_format.Merge(text, pipeline)
+    return config_util.get_configs_from_pipeline_proto(pipeline)
+
+
+def test_shipped_config_passes_with_its_known_warnings(caplog):
+    check(ssd320())
+    fields, batchnorm = [record.getMessage() for record in caplog.records]
+    assert [line.split(":")[0].strip() for line in fields.split("\n")] == [
+        "Config fields without effect",
+        "model.ssd.matcher.argmax_matcher.use_matmul_gather",
+        "model.ssd.inplace_batchnorm_update",
+    ]
+    assert "freeze_batchnorm: true does not freeze" in batchnorm
+    assert "feature_extractor.conv_hyperparams" in batchnorm
+    assert f"{SHARED_PREDICTOR}.conv_hyperparams" in batchnorm
+
+
+def test_batchnorm_is_not_mentioned_when_nothing_trains(caplog):
+    check(ssd320(), is_training=False)
+    assert "freeze_batchnorm" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "freeze_batchnorm: false",
+        "freeze_batchnorm: true enforce_freeze_batchnorm: true",
+        """freeze_batchnorm: true
+           feature_extractor { conv_hyperparams { batch_norm { train: false }}}
+           box_predictor { weight_shared_convolutional_box_predictor {
+             conv_hyperparams { batch_norm { train: false }}}}""",
+    ],
+)
+def test_no_batchnorm_warning_where_the_flag_says_what_happens(text):
+    ssd = ssd320()["model"].ssd
+    text_format.Merge(text, ssd)
+    assert config_check_model.freeze_batchnorm_warning(ssd) is None
+
+
+def test_fields_without_effect_are_listed_once_with_path_and_reason(caplog):
+    check(
+        merge(
+            ssd320(),
+            "train_config { sync_replicas: true startup_delay_steps: 0 "
+            "replicas_to_aggregate: 8 } eval_config { num_examples: 8000 "
+            "skip_labels: false } eval_input_reader { queue_capacity: 9 }",
+        )
+    )
+    text = caplog.records[1].getMessage()
+    assert "train_config.sync_replicas: only the legacy trainer" in text
+    assert "train_config.replicas_to_aggregate" in text
+    assert "eval_config.num_examples: the whole evaluation set" in text
+    assert "eval_input_reader[1].queue_capacity" in text
+    # Turning off what does not exist asks for nothing.
+    assert "startup_delay_steps" not in text
+    assert "skip_labels" not in text
+    assert caplog.text.count("sync_replicas") == 1
+
+
+def test_parts_that_are_not_used_are_not_looked_at(caplog):
+    configs = merge(ssd320(), "train_config { sync_replicas: true }")
+    configs["train_config"].batch_size = 0
+    configs["train_input_config"].label_map_path = "PATH_TO_BE_CONFIGURED/x"
+    check(configs, is_training=False)
+    assert "sync_replicas" not in caplog.text
+    configs = ssd320()
+    del configs["eval_input_configs"][:]
+    check(configs, is_evaluating=False)
+
+
+@pytest.mark.parametrize(
+    ("text", "path"),
+    [
+        ("feature_extractor { min_depth: 8 }", "feature_extractor.min_depth"),
+        (
+            "feature_extractor { use_depthwise: true }",
+            "feature_extractor.use_depthwise",
+        ),
+        (
+            "box_predictor { weight_shared_convolutional_box_predictor { "
+            "conv_hyperparams { activation: NONE } } }",
+            f"{SHARED_PREDICTOR}.conv_hyperparams.activation",
+        ),
+        (
+            "box_predictor { weight_shared_convolutional_box_predictor { "
+            "conv_hyperparams { group_norm {} } } }",
+            f"{SHARED_PREDICTOR}.conv_hyperparams.group_norm",
+        ),
+    ],
+)
+def test_fields_that_another_field_robs_of_their_effect(text, path):
+    ssd = ssd320()["model"].ssd
+    before = list(config_check_model.find_fields_without_effect_here(ssd))
+    assert before == []
+    text_format.Merge(text, ssd)
+    found = list(config_check_model.find_fields_without_effect_here(ssd))
+    assert [p.removeprefix("model.ssd.") for p, _ in found] == [
+        path.removeprefix("model.ssd.")
+    ]
+
+
+def test_min_depth_counts_for_mobilenet():
+    ssd = ssd320()["model"].ssd
+    ssd.feature_extractor.type = "ssd_mobilenet_v1_fpn"
+    ssd.feature_extractor.min_depth = 8
+    assert not list(config_check_model.find_fields_without_effect_here(ssd))
+
+
+@pytest.mark.parametrize(
+    ("overrides", "expected"),
+    [
+        ({"train_config__batch_size": 0}, "at least 1, got 0"),
+        ({"eval_config__batch_size": 0}, "at least 1, got 0"),
+        (
+            {"train_config__gradient_clipping_by_norm": -2},
+            "at least 0, got -2",
+        ),
+        (
+            {"train_config__keep_checkpoint_every_n_hours": 0},
+            "above 0, got 0",
+        ),
+        (
+            {"model__ssd__loss__localization_weight": -0.5},
+            "at least 0, got -0.5",
+        ),
+        (
+            {
+                "model__ssd__loss__classification_loss__weighted_sigmoid_focal"
+                "__alpha": 1.5
+            },
+            "from 0 to 1, got 1.5",
+        ),
+        (
+            {"model__ssd__feature_extractor__depth_multiplier": 0},
+            "above 0, got 0",
+        ),
+        (
+            {"model__ssd__loss__classification_weight": "inf"},
+            "expected a finite number, got inf",
+        ),
+        (
+            {"model__ssd__loss__classification_weight": float("nan")},
+            "expected a finite number, got nan",
+        ),
+    ],
+)
+def test_numbers_out_of_range(overrides, expected):
+    message = refusal(ssd320(**overrides))
+    (key,) = overrides
+    assert message.startswith(key.replace("__", ".") + ": ")
+    assert expected in message
+
+
+def test_dotted_path_in_an_error_sets_the_field():
+    configs = ssd320(train_config__batch_size=0)
+    path = refusal(configs).split(":")[0]
+    check(config_overrides.apply_overrides(configs, {path: "3"}))
+
+
+def test_placeholder():
+    path = "eval_input_reader[0].tf_record_input_reader.input_path"
+    configs = config_overrides.apply_overrides(
+        ssd320(), {path: "PATH_TO_BE_CONFIGURED/val.record"}
+    )
+    message = refusal(configs)
+    assert message.startswith(f"{path}[0]: still has the placeholder")
+
+
+@pytest.mark.parametrize(
+    ("text", "path"),
+    [
+        ("graph_rewriter { quantization {} }", "graph_rewriter"),
+        (
+            "train_input_reader { num_additional_channels: 1 }",
+            "train_input_reader.num_additional_channels",
+        ),
+    ],
+)
+def test_unsupported_fields_are_refused_by_name(text, path):
+    message = refusal(merge(ssd320(), text))
+    assert message.startswith(f"{path}: ")
+    assert "not supported yet" in message
+
+
+def test_levels_of_anchors_and_maps_must_agree():
+    # As many levels, each one stride too coarse: shapes alone would fit.
+    anchors = "model.ssd.anchor_generator.multiscale_anchor_generator"
+    configs = config_overrides.apply_overrides(
+        ssd320(), {f"{anchors}.min_level": 4, f"{anchors}.max_level": 8}
+    )
+    message = refusal(configs)
+    assert message.startswith(f"{anchors}: levels 4 to 8 differ")
+    assert "model.ssd.feature_extractor.fpn, 3 to 7" in message
+
+
+def test_levels_in_the_wrong_order():
+    message = refusal(ssd320(model__ssd__feature_extractor__fpn__max_level=2))
+    assert message.startswith("model.ssd.feature_extractor.fpn.min_level: 3 is")
+
+
+def test_box_code_size_must_be_the_coders():
+    message = refusal(
+        config_overrides.apply_overrides(
+            ssd320(), {f"{SHARED_PREDICTOR}.box_code_size": 5}
+        )
+    )
+    assert message.startswith(f"{SHARED_PREDICTOR}.box_code_size: faster_rcnn")
+    assert "codes of size 4, got 5" in message
+
+
+def test_towers_need_a_depth():
+    message = refusal(
+        config_overrides.apply_overrides(
+            ssd320(), {f"{SHARED_PREDICTOR}.depth": 0}
+        )
+    )
+    assert message.startswith(f"{SHARED_PREDICTOR}.depth: is 0, and num_lay")
+
+
+def test_steps_must_be_given_somewhere():
+    configs = ssd320(train_config__num_steps=0)
+    assert refusal(configs).startswith("train_config.num_steps: is 0; set it")
+    check(configs, num_train_steps=7)
+    check(configs, is_training=False)
+
+
+@pytest.mark.parametrize(
+    ("num_steps", "is_warned"), [(100000, False), (100001, True)]
+)
+def test_training_past_the_end_of_the_schedule_is_warned_about(
+    num_steps, is_warned, caplog
+):
+    check(ssd320(), num_train_steps=num_steps)
+    warned = "the learning rate is 0 from step 100000 on" in caplog.text
+    assert warned == is_warned
+
+
+def test_readers():
+    configs = ssd320()
+    del configs["eval_input_configs"][:]
+    assert refusal(configs).startswith("eval_input_reader: is missing")
+    configs = ssd320()
+    configs["eval_input_configs"][0].ClearField("label_map_path")
+    assert refusal(configs).startswith("eval_input_reader[0].label_map_path")
+    configs = ssd320()
+    configs["train_input_config"].ClearField("label_map_path")
+    assert refusal(configs).startswith("train_input_reader.label_map_path")
+
+
+def test_second_eval_reader_is_warned_about(caplog):
+    configs = merge(ssd320(), "eval_input_reader { num_readers: 2 }")
+    check(configs)
+    assert "2 are given, only the first is evaluated" in caplog.text
+
+
+def test_configs_are_not_changed():
+    configs = ssd320()
+    before = config_util.create_pipeline_proto_from_configs(configs)
+    check(configs, is_training=False)
+    after = config_util.create_pipeline_proto_from_configs(configs)
+    assert before == after
+    assert isinstance(after, pipeline_pb2.TrainEvalPipelineConfig)
