@@ -216,7 +216,11 @@ def train_and_evaluate(
             if target < step:
                 continue
             step = estimator.train(
-                job.train_input_fn, job.train_options, target, stop
+                job.train_input_fn,
+                job.train_options,
+                target,
+                stop,
+                total_steps=job.train_steps,
             )
             report.log({"train_throughput": estimator.train_images_per_second})
             stop.exit_if_requested()

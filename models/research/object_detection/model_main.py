@@ -14,6 +14,8 @@ if not __package__:
     # Run as a file: imports begin one directory up, and not in this one,
     # whose modules would hide others of the same name.
     sys.path[0] = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    # As with -m, where the package comes before TensorFlow and quietens it.
+    import object_detection  # noqa: F401
 
 import tensorflow as tf  # noqa: E402
 from absl import flags, logging  # noqa: E402
@@ -55,7 +57,10 @@ flags.DEFINE_integer(
     "save_checkpoints_steps", None, "Also every so many steps.", lower_bound=1
 )
 flags.DEFINE_integer(
-    "log_steps", 100, "Steps between two lines of progress.", lower_bound=1
+    "log_steps",
+    100,
+    "Steps between two lines of progress and between two points of a curve.",
+    lower_bound=1,
 )
 flags.DEFINE_integer(
     "seed", 0, "Of weights, order and augmentation.", lower_bound=0
@@ -112,6 +117,7 @@ def main(_: list[str]) -> None:
             save_checkpoints_secs=FLAGS.save_checkpoints_secs,
             save_checkpoints_steps=FLAGS.save_checkpoints_steps,
             log_steps=FLAGS.log_steps,
+            save_summary_steps=FLAGS.log_steps,
         ),
         FLAGS.pipeline_config_path,
         is_training=not FLAGS.checkpoint_dir,

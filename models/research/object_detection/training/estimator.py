@@ -78,6 +78,8 @@ class Estimator:
         options: TrainOptions,
         max_steps: int,
         stop: signals.StopRequest | None = None,
+        *,
+        total_steps: int | None = None,
     ) -> int:
         """Trains until `max_steps` steps were made, those of before included.
 
@@ -89,6 +91,8 @@ class Estimator:
             options: how to train.
             max_steps: the step to reach.
             stop: looked at between steps.
+            total_steps: the step to reach in the end, for the progress shown;
+                None for `max_steps`.
 
         Returns:
             Number of steps made; fewer than `max_steps` after a stop or when
@@ -101,7 +105,7 @@ class Estimator:
         """
         self.prepare_training(options)
         return self._loop.run(
-            input_fn, max_steps, stop or signals.StopRequest()
+            input_fn, max_steps, stop or signals.StopRequest(), total_steps
         )
 
     @property

@@ -45,13 +45,17 @@ class Progress:
 
     Args:
         start_step: number of steps made before.
-        max_steps: the step to reach.
+        max_steps: the step to reach now, after which the line goes away.
+        total_steps: the step to reach in the end.
         log_steps: steps between two lines when the output is no terminal.
     """
 
-    def __init__(self, start_step: int, max_steps: int, log_steps: int) -> None:
+    def __init__(
+        self, start_step: int, max_steps: int, total_steps: int, log_steps: int
+    ) -> None:
         self._start_step = start_step
         self._max_steps = max_steps
+        self._total_steps = total_steps
         self._log_steps = log_steps
         self._rate = StepRate(start_step)
         self._last_redraw_seconds = 0.0
@@ -72,7 +76,7 @@ class Progress:
             self._bar.start()
             self._task = self._bar.add_task(
                 "first step: compiling",
-                total=self._max_steps,
+                total=self._total_steps,
                 completed=self._start_step,
             )
         return self
@@ -112,7 +116,7 @@ class Progress:
         """
         steps_per_second = self._rate.restart(step)
         text = (
-            f"step {step}/{self._max_steps}  {_format_losses(losses)}  "
+            f"step {step}/{self._total_steps}  {_format_losses(losses)}  "
             f"lr {learning_rate:.4g}"
         )
         # The first step compiles, so its rate foretells nothing.
@@ -124,7 +128,7 @@ class Progress:
             self._bar.update(self._task, completed=step, description=text)
             return
         if step > self._start_step + 1:
-            eta_seconds = (self._max_steps - step) / steps_per_second
+            eta_seconds = (self._total_steps - step) / steps_per_second
             text += (
                 f"  eta {_format_seconds(eta_seconds)}  "
                 f"global_step/sec: {steps_per_second:.6g}"

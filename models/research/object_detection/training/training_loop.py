@@ -142,26 +142,33 @@ class TrainingLoop:
         input_fn: TrainInputFn,
         max_steps: int,
         stop: signals.StopRequest,
+        total_steps: int | None = None,
     ) -> int:
         """Trains until `max_steps` steps were made; see `Estimator.train`."""
+        total_steps = total_steps or max_steps
         step = self.step
         if step >= max_steps:
-            logging.info("Step %d of %d is already reached", step, max_steps)
+            logging.info("Step %d of %d is already reached", step, total_steps)
             return step
         if self._manager.latest is None:
             self.save()
         if step > 0 and self._stream is None:
-            logging.info("Resuming from step %d of %d", step, max_steps)
+            logging.info("Resuming from step %d of %d", step, total_steps)
         batches = self._batches_from(step, input_fn)
         self.throughput.start_step()
         rate = progress.StepRate(step)
-        with progress.Progress(step, max_steps, self._config.log_steps) as bar:
+        with progress.Progress(
+            step, max_steps, total_steps, self._config.log_steps
+        ) as bar:
             for current in self._launched_steps(batches, step, max_steps, stop):
                 step = current.step
                 self.throughput.end_step(current.num_images)
                 if bar.is_due(step):
                     bar.show(step, current.num_images, *current.read())
-                if step % self._config.save_summary_steps == 0:
+                if (
+                    step % self._config.save_summary_steps == 0
+                    or step == max_steps
+                ):
                     self._write_summaries(current, rate.restart(step))
                 if self._is_save_due(step):
                     current.raise_if_fatal()
