@@ -178,6 +178,14 @@ def test_every_batch_size_gives_the_same_numbers_with_one_trace():
         assert result.categories == results[1].categories
 
 
+def test_second_evaluation_of_a_model_is_not_traced_again():
+    model = PixelDetector()
+    first = evaluate(random_examples(3), 2, model)
+    second = evaluate(random_examples(4), 2, model)
+    assert model.num_traces == 1
+    assert first.num_images == 3 and second.num_images == 4
+
+
 def test_order_of_the_examples_does_not_matter():
     examples = random_examples(6)
     forward, backward = evaluate(examples, 4), evaluate(examples[::-1], 4)
@@ -285,6 +293,22 @@ def test_no_detections_is_zero_and_no_groundtruth_is_minus_one(caplog):
     nothing = evaluate([example("1", [(*box, 200, 1)], [], [])])
     assert nothing.metrics[MAP] == -1.0
     assert "no groundtruth boxes in 1 images" in caplog.text
+
+
+def test_boxes_that_were_cut_off_are_counted(caplog):
+    features, labels = example("1")
+    evaluate([(features, labels | {"num_truncated_boxes": np.int32(0)})])
+    assert "not evaluated" not in caplog.text
+    examples = [
+        (features | {"source_id": name}, labels | {"num_truncated_boxes": n})
+        for name, n in (
+            ("1", np.int32(5)),
+            ("2", np.int32(0)),
+            ("3", np.int32(2)),
+        )
+    ]
+    evaluate(examples, 2)
+    assert "7 groundtruth boxes are not evaluated" in caplog.text
 
 
 def test_empty_data_set_is_an_error():

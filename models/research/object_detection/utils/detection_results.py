@@ -3,6 +3,7 @@
 Dimensions: B image, G groundtruth box, D detection, H W pixel.
 """
 
+import functools
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
@@ -88,7 +89,7 @@ def detect(
     """
     detect_batch = make_detect_function(model, groundtruth_from_labels)
     batch_size = None
-    num_images = 0
+    num_images = num_truncated_boxes = 0
     start_seconds = last_line_seconds = time.monotonic()
     for features, labels in dataset:
         num_in_batch = int(features[_INPUT.image].shape[0])
@@ -118,13 +119,24 @@ def detect(
                 result = result._replace(picture=picture)
             num_images += 1
             yield result
+        num_truncated_boxes += np.sum(
+            rows[1].get(_INPUT.num_truncated_boxes, 0)
+        )
         now = time.monotonic()
         if now - last_line_seconds > _SECONDS_BETWEEN_PROGRESS_LINES:
             last_line_seconds = now
             rate = num_images / (now - start_seconds)
             logging.info("Evaluated %d images, %.1f/s", num_images, rate)
+    if num_truncated_boxes:
+        logging.warning(
+            "%d groundtruth boxes are not evaluated, because their images have "
+            "more than max_number_of_boxes: raise it in eval_input_reader",
+            num_truncated_boxes,
+        )
 
 
+# Evaluations between training steps are of one model: traced once for all.
+@functools.lru_cache(maxsize=1)
 def make_detect_function(
     model: Any, groundtruth_from_labels: GroundtruthFromLabels
 ) -> Callable[..., tuple[dict[str, Tensor], dict[str, Tensor]]]:

@@ -15,6 +15,8 @@ from object_detection.metrics.evaluator import CategoryResult
 _RECORD_NAME = "evaluation-{step}.json"
 _RECORD_PATTERN = re.compile(r"evaluation-(\d+)\.json")
 _PICTURE_NAME = "detections-{number:03d}.png"
+# A sixth larger than at the default level, in a third of the time.
+_PNG_COMPRESS_LEVEL = 3
 _PICTURE_PATTERN = re.compile(r"detections-\d+\.png")
 
 
@@ -54,7 +56,9 @@ def write(
             os.remove(os.path.join(directory, name))
     for number, picture in enumerate(pictures):
         name = _PICTURE_NAME.format(number=number)
-        Image.fromarray(picture).save(os.path.join(directory, name))
+        Image.fromarray(picture).save(
+            os.path.join(directory, name), compress_level=_PNG_COMPRESS_LEVEL
+        )
     content = record._asdict()
     content["metrics"] = {
         name: _to_json(value) for name, value in record.metrics.items()
