@@ -74,8 +74,12 @@ def explain(error: BaseException) -> errors.DetectionError | None:
     """
     if isinstance(error, errors.DetectionError):
         return error
-    text = str(error)
-    if not isinstance(error, tf.errors.OpError) or _FROM_INPUT not in text:
+    # TensorFlow fails to word an error that quotes a record of other bytes
+    # than text.
+    is_wordless = isinstance(error, UnicodeDecodeError)
+    if not is_wordless and not (
+        isinstance(error, tf.errors.OpError) and _FROM_INPUT in str(error)
+    ):
         return None
     watches = list(reversed(_watches))
     for is_thorough in (False, True):
@@ -83,6 +87,8 @@ def explain(error: BaseException) -> errors.DetectionError | None:
             found = _find(watched, error, is_thorough)
             if found is not None:
                 return found
+    if is_wordless:
+        return None
     reason = " ".join(error.message.split())
     if isinstance(error, tf.errors.ResourceExhaustedError):
         return errors.ResourceError(f"reading records: {reason}")
@@ -90,7 +96,7 @@ def explain(error: BaseException) -> errors.DetectionError | None:
 
 
 def _find(
-    watched: Watch, error: tf.errors.OpError, is_thorough: bool
+    watched: Watch, error: BaseException, is_thorough: bool
 ) -> errors.DataError | None:
     stream, options = watched.stream, watched.decoder_options
     if isinstance(error, tf.errors.DataLossError):

@@ -130,18 +130,18 @@ def _is_raw(image_format: tf.Tensor) -> tf.Tensor:
 
 
 def _decode_jpeg_window(image: EncodedImage) -> tf.Tensor:
-    # The colour of a window's last column is interpolated from a neighbour
-    # that the decoder leaves out; with one column more it is there.
+    # The colours at a window's left and right ends are interpolated from
+    # neighbours that the decoder leaves out; with one column more on each
+    # side they are there.
     top, left, height, width = tf.unstack(image.window_px)
-    decoded_width = tf.minimum(width + 1, image.size_px[1] - left)
+    decoded_left = tf.maximum(left - 1, 0)
+    decoded_right = tf.minimum(left + width + 1, image.size_px[1])
     pixels = tf.io.decode_and_crop_jpeg(
         image.encoded,
-        tf.stack([top, left, height, decoded_width]),
+        tf.stack([top, decoded_left, height, decoded_right - decoded_left]),
         channels=3,
     )
-    return tf.cond(
-        decoded_width > width, lambda: pixels[:, :-1], lambda: pixels
-    )
+    return tf.slice(pixels, [0, left - decoded_left, 0], [-1, width, -1])
 
 
 def _decode_other_window(image: EncodedImage) -> tf.Tensor:

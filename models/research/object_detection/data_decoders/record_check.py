@@ -155,8 +155,12 @@ def _find_box_fault(
         )
         if ymin > ymax or xmin > xmax:
             return f"{where}: min is above max"
-        tolerance = tf_example_decoder.BOX_COORDINATE_TOLERANCE
-        if min(box) < -tolerance or max(box) > 1 + tolerance:
+        # In float32, as in the decoder.
+        from_centre = np.abs(np.float32(box) - np.float32(0.5))
+        if np.any(
+            from_centre
+            > np.float32(0.5 + tf_example_decoder.BOX_COORDINATE_TOLERANCE)
+        ):
             return (
                 f"{where} is outside the image: expected coordinates divided "
                 "by the image's height and width, in [0, 1]"
@@ -234,5 +238,5 @@ def _show_some(texts: Iterator[str] | dict[str, int]) -> str:
 
 def _first_line(error: tf.errors.OpError) -> str:
     """The reason in TensorFlow's message, without its bookkeeping."""
-    text = error.message.replace("{{function_node ", "").split("[Op:")[0]
+    text = error.message.rpartition("}} ")[2].partition("[Op:")[0]
     return " ".join(text.split())[: 2 * _MAX_SHOWN_CHARACTERS]

@@ -136,7 +136,10 @@ class RecordStream:
 
     def _epoch(self, epoch: tf.Tensor) -> tf.data.Dataset:
         files = tf.data.Dataset.from_tensor_slices(
-            (list(self._own_files()), self._first_indices())
+            (
+                list(self._own_files()),
+                tf.constant(self._first_indices(), tf.int64),
+            )
         )
         seed = (self.seed % 2**31) * 2**32 + 2 * epoch
         if self.is_shuffled:

@@ -65,7 +65,8 @@ def crop_image(image: Image, window_px: tf.Tensor) -> Image:
     if isinstance(image, image_codec.EncodedImage):
         return image_codec.crop_image(image, window_px)
     top, left, height, width = tf.unstack(window_px)
-    return tf.slice(image, [top, left, 0], [height, width, -1])
+    cropped = tf.slice(image, [top, left, 0], [height, width, -1])
+    return tf.ensure_shape(cropped, [None, None, image.shape[2]])
 
 
 def mirror_image(image: Image, do_mirror: tf.Tensor) -> Image:

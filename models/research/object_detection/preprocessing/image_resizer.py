@@ -224,9 +224,12 @@ def _resize(
     is_single = images.shape.rank == 3
     images_BHWC = images[tf.newaxis] if is_single else images
     size = tf.stack(size_px)
-    # The kernels read uint8 and write float32, so no pixel is cast before.
+    # All kernels read uint8 and write float32. The bilinear one has vector
+    # code for float32 alone, which is twice as fast, the cast included.
     if method is ResizeMethod.BILINEAR:
-        resized = tf.raw_ops.ResizeBilinear(images=images_BHWC, size=size)
+        resized = tf.raw_ops.ResizeBilinear(
+            images=tf.cast(images_BHWC, tf.float32), size=size
+        )
     elif method is ResizeMethod.BICUBIC:
         resized = tf.raw_ops.ResizeBicubic(images=images_BHWC, size=size)
     elif method is ResizeMethod.AREA:
