@@ -177,7 +177,7 @@ def _training(points: Points, records: Sequence[EvaluationRecord]) -> str:
         records, LossFields.total_loss, "total, evaluation"
     )
     parts = []
-    if losses or eval_losses:
+    if losses or len(records) > 1:
         drawn = [*losses, *eval_losses]
         svg = report_figures.curves_svg(
             drawn, "loss", is_log=True, is_wide=True, is_noisy=True
