@@ -7,7 +7,6 @@ from object_detection.core import errors
 from object_detection.protos import pipeline_pb2
 from object_detection.utils import (
     config_check,
-    config_check_model,
     config_overrides,
     config_util,
 )
@@ -69,23 +68,6 @@ def test_batchnorm_is_not_mentioned_when_nothing_trains(caplog):
     assert "freeze_batchnorm" not in caplog.text
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "freeze_batchnorm: false",
-        "freeze_batchnorm: true enforce_freeze_batchnorm: true",
-        """freeze_batchnorm: true
-           feature_extractor { conv_hyperparams { batch_norm { train: false }}}
-           box_predictor { weight_shared_convolutional_box_predictor {
-             conv_hyperparams { batch_norm { train: false }}}}""",
-    ],
-)
-def test_no_batchnorm_warning_where_the_flag_says_what_happens(text):
-    ssd = ssd320()["model"].ssd
-    text_format.Merge(text, ssd)
-    assert config_check_model.freeze_batchnorm_warning(ssd) is None
-
-
 def test_fields_without_effect_are_listed_once_with_path_and_reason(caplog):
     check(
         merge(
@@ -115,44 +97,6 @@ def test_parts_that_are_not_used_are_not_looked_at(caplog):
     configs = ssd320()
     del configs["eval_input_configs"][:]
     check(configs, is_evaluating=False)
-
-
-@pytest.mark.parametrize(
-    ("text", "path"),
-    [
-        ("feature_extractor { min_depth: 8 }", "feature_extractor.min_depth"),
-        (
-            "feature_extractor { use_depthwise: true }",
-            "feature_extractor.use_depthwise",
-        ),
-        (
-            "box_predictor { weight_shared_convolutional_box_predictor { "
-            "conv_hyperparams { activation: NONE } } }",
-            f"{SHARED_PREDICTOR}.conv_hyperparams.activation",
-        ),
-        (
-            "box_predictor { weight_shared_convolutional_box_predictor { "
-            "conv_hyperparams { group_norm {} } } }",
-            f"{SHARED_PREDICTOR}.conv_hyperparams.group_norm",
-        ),
-    ],
-)
-def test_fields_that_another_field_robs_of_their_effect(text, path):
-    ssd = ssd320()["model"].ssd
-    before = list(config_check_model.find_fields_without_effect_here(ssd))
-    assert before == []
-    text_format.Merge(text, ssd)
-    found = list(config_check_model.find_fields_without_effect_here(ssd))
-    assert [p.removeprefix("model.ssd.") for p, _ in found] == [
-        path.removeprefix("model.ssd.")
-    ]
-
-
-def test_min_depth_counts_for_mobilenet():
-    ssd = ssd320()["model"].ssd
-    ssd.feature_extractor.type = "ssd_mobilenet_v1_fpn"
-    ssd.feature_extractor.min_depth = 8
-    assert not list(config_check_model.find_fields_without_effect_here(ssd))
 
 
 @pytest.mark.parametrize(
@@ -231,41 +175,6 @@ def test_unsupported_fields_are_refused_by_name(text, path):
     assert "not supported yet" in message
 
 
-def test_levels_of_anchors_and_maps_must_agree():
-    # As many levels, each one stride too coarse: shapes alone would fit.
-    anchors = "model.ssd.anchor_generator.multiscale_anchor_generator"
-    configs = config_overrides.apply_overrides(
-        ssd320(), {f"{anchors}.min_level": 4, f"{anchors}.max_level": 8}
-    )
-    message = refusal(configs)
-    assert message.startswith(f"{anchors}: levels 4 to 8 differ")
-    assert "model.ssd.feature_extractor.fpn, 3 to 7" in message
-
-
-def test_levels_in_the_wrong_order():
-    message = refusal(ssd320(model__ssd__feature_extractor__fpn__max_level=2))
-    assert message.startswith("model.ssd.feature_extractor.fpn.min_level: 3 is")
-
-
-def test_box_code_size_must_be_the_coders():
-    message = refusal(
-        config_overrides.apply_overrides(
-            ssd320(), {f"{SHARED_PREDICTOR}.box_code_size": 5}
-        )
-    )
-    assert message.startswith(f"{SHARED_PREDICTOR}.box_code_size: faster_rcnn")
-    assert "codes of size 4, got 5" in message
-
-
-def test_towers_need_a_depth():
-    message = refusal(
-        config_overrides.apply_overrides(
-            ssd320(), {f"{SHARED_PREDICTOR}.depth": 0}
-        )
-    )
-    assert message.startswith(f"{SHARED_PREDICTOR}.depth: is 0, and num_lay")
-
-
 def test_steps_must_be_given_somewhere():
     configs = ssd320(train_config__num_steps=0)
     assert refusal(configs).startswith("train_config.num_steps: is 0; set it")
@@ -309,3 +218,17 @@ def test_configs_are_not_changed():
     after = config_util.create_pipeline_proto_from_configs(configs)
     assert before == after
     assert isinstance(after, pipeline_pb2.TrainEvalPipelineConfig)
+
+
+def test_messages_of_a_model_are_checked_against_each_other():
+    message = refusal(
+        config_overrides.apply_overrides(
+            ssd320(), {f"{SHARED_PREDICTOR}.box_code_size": 5}
+        )
+    )
+    assert message.startswith(f"{SHARED_PREDICTOR}.box_code_size: faster_rcnn")
+
+
+def test_fields_robbed_of_their_effect_are_in_the_list(caplog):
+    check(ssd320(model__ssd__feature_extractor__min_depth=8))
+    assert "model.ssd.feature_extractor.min_depth: ssd_resnet50" in caplog.text

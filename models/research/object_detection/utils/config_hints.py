@@ -107,8 +107,9 @@ def _unknown_field(name: str, place: Place, root: descriptor.Descriptor) -> str:
             )
     hint = nearest_name(name, here.fields_by_name)
     owners = [m.name for m in _reachable(root) if name in m.fields_by_name]
-    if owners and not hint.startswith("did you"):
-        hint = f"it is a field of {' or '.join(owners[:3])}"
+    if owners:
+        near = f"; or {hint}" if hint.startswith("did you") else ""
+        hint = f"it is a field of {' or '.join(owners[:3])}{near}"
     return f"{here.name} has no field '{name}'; {hint}"
 
 
