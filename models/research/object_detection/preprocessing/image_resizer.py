@@ -61,6 +61,7 @@ class FixedShapeResizer:
             float32 images in the same range, and their true shapes: int32
             [3] or [B, 3], height, width and channels without padding.
         """
+        images = tf.convert_to_tensor(images)
         resized = _resize(images, (self.height, self.width), self.method)
         if self.convert_to_grayscale:
             resized = tf.image.rgb_to_grayscale(resized)
@@ -126,6 +127,7 @@ class KeepAspectRatioResizer:
             float32 images in the same range, and their true shapes: int32
             [3] or [B, 3], height, width and channels without padding.
         """
+        images = tf.convert_to_tensor(images)
         size_px = self._target_size_px(images, height_axis=-3)
         resized = _resize(images, size_px, self.method)
         if self.pad_to_max_dimension:
@@ -185,8 +187,7 @@ class KeepAspectRatioResizer:
             for axis in (height_axis, height_axis + 1)
         )
         return tuple(
-            tf.cast(x, tf.int32)
-            for x in self._scaled(height, width, tf.experimental.numpy)
+            tf.cast(x, tf.int32) for x in self._scaled(height, width, tf)
         )
 
     def _scaled(self, height, width, xp):  # noqa: ANN001, ANN202
@@ -195,7 +196,9 @@ class KeepAspectRatioResizer:
         scale_down = self.max_dimension / xp.maximum(height, width)
         longer = xp.round(xp.maximum(height, width) * scale_up)
         scale = xp.where(longer > self.max_dimension, scale_down, scale_up)
-        return xp.round(height * scale), xp.round(width * scale)
+        return tuple(
+            xp.maximum(xp.round(side * scale), 1.0) for side in (height, width)
+        )
 
     def _pad(
         self,
