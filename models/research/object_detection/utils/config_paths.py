@@ -56,7 +56,7 @@ def set_by_path(root: message.Message, path: str, value: Any) -> None:
         ]
     for target in targets:
         field, index = _resolve(target, last, path)
-        _keep_one_of_oneof(target, field, path)
+        _warn_of_replaced(target, field, path)
         if index is not None:
             _set_entries(target, field, index, value, path)
         elif field.label == field.LABEL_REPEATED:
@@ -177,7 +177,7 @@ def _enter(
         raise errors.ConfigError(f"{path}: '{field.name}' has no fields")
     value = getattr(target, field.name)
     if field.label != field.LABEL_REPEATED:
-        _keep_one_of_oneof(target, field, path)
+        _warn_of_replaced(target, field, path)
         value.SetInParent()
         yield value
         return
@@ -201,14 +201,14 @@ def _indices(
     )
 
 
-def _keep_one_of_oneof(
+def _warn_of_replaced(
     target: message.Message, field: descriptor.FieldDescriptor, path: str
 ) -> None:
     oneof = field.containing_oneof
     current = target.WhichOneof(oneof.name) if oneof is not None else None
     if current is not None and current != field.name:
+        # Setting the field clears the other one.
         logging.warning("%s: replaces '%s'", path, current)
-        target.ClearField(current)
 
 
 def _set_repeated(
