@@ -75,9 +75,6 @@ def find_fields_without_effect(
         asks = isinstance(value, message.Message) or bool(value)
         if asks and key in config_fields.WITHOUT_EFFECT:
             found.append((path, config_fields.WITHOUT_EFFECT[key]))
-    found += config_check_model.find_fields_without_effect_here(
-        pipeline.model.ssd
-    )
     return found
 
 

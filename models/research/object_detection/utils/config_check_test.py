@@ -124,10 +124,6 @@ def test_parts_that_are_not_used_are_not_looked_at(caplog):
             "from 0 to 1, got 1.5",
         ),
         (
-            {"model__ssd__feature_extractor__depth_multiplier": 0},
-            "above 0, got 0",
-        ),
-        (
             {"model__ssd__loss__classification_weight": "inf"},
             "expected a finite number, got inf",
         ),
@@ -227,8 +223,3 @@ def test_messages_of_a_model_are_checked_against_each_other():
         )
     )
     assert message.startswith(f"{SHARED_PREDICTOR}.box_code_size: faster_rcnn")
-
-
-def test_fields_robbed_of_their_effect_are_in_the_list(caplog):
-    check(ssd320(model__ssd__feature_extractor__min_depth=8))
-    assert "model.ssd.feature_extractor.min_depth: ssd_resnet50" in caplog.text

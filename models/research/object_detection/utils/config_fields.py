@@ -117,12 +117,8 @@ _POSITIVE = Range(0, is_low_allowed=False)
 
 # What nothing else checks; builders and constructors check the rest.
 RANGES = {
-    "BatchNorm.decay": Range(0, 1),
-    "BatchNorm.epsilon": _POSITIVE,
     "EvalConfig.batch_size": _COUNT,
     "EvalConfig.max_num_boxes_to_visualize": _NOT_NEGATIVE,
-    "FeaturePyramidNetworks.additional_layer_depth": _COUNT,
-    "FeaturePyramidNetworks.min_level": Range(2, 5),
     "L1Regularizer.weight": _NOT_NEGATIVE,
     "L2Regularizer.weight": _NOT_NEGATIVE,
     "Loss.classification_weight": _NOT_NEGATIVE,
@@ -131,22 +127,11 @@ RANGES = {
     "SigmoidFocalClassificationLoss.alpha": Range(0, 1),
     "SigmoidFocalClassificationLoss.gamma": _NOT_NEGATIVE,
     "Ssd.negative_class_weight": _NOT_NEGATIVE,
-    "SsdFeatureExtractor.depth_multiplier": _POSITIVE,
-    "SsdFeatureExtractor.min_depth": _COUNT,
-    "SsdFeatureExtractor.pad_to_multiple": _COUNT,
     "TrainConfig.batch_size": _COUNT,
     "TrainConfig.gradient_clipping_by_norm": _NOT_NEGATIVE,
     "TrainConfig.keep_checkpoint_every_n_hours": _POSITIVE,
     "TruncatedNormalInitializer.stddev": _NOT_NEGATIVE,
     "VarianceScalingInitializer.factor": _POSITIVE,
-    "WeightSharedConvolutionalBoxPredictor.depth": _NOT_NEGATIVE,
-    "WeightSharedConvolutionalBoxPredictor.dropout_keep_probability": Range(
-        0, 1, is_low_allowed=False
-    ),
-    "WeightSharedConvolutionalBoxPredictor.kernel_size": _COUNT,
-    "WeightSharedConvolutionalBoxPredictor.num_layers_before_predictor": (
-        _NOT_NEGATIVE
-    ),
     "WeightedSmoothL1LocalizationLoss.delta": _POSITIVE,
     "WeightedSoftmaxClassificationLoss.logit_scale": _POSITIVE,
 }
