@@ -15,15 +15,14 @@ import functools
 import os
 import xml.etree.ElementTree as ElementTree
 
-from absl import app, flags
+from absl import flags
 
 from object_detection.core import errors
 from object_detection.dataset_tools import (
     annotated_image,
     tf_record_writer,
-    tool_main,
 )
-from object_detection.utils import label_map_util
+from object_detection.utils import command, label_map_util
 
 YEARS = ("VOC2007", "VOC2012")
 _MAX_ANNOTATION_BYTES = 16 * 2**20
@@ -270,4 +269,4 @@ def main(_: list[str]) -> None:
 
 if __name__ == "__main__":
     define_flags()
-    app.run(tool_main.exits_with_code(main))
+    command.run(main)

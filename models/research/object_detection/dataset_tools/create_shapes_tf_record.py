@@ -13,15 +13,15 @@ import io
 import os
 
 import numpy as np
-from absl import app, flags
+from absl import flags
 from PIL import Image
 
 from object_detection.dataset_tools import (
     annotated_image,
     shapes_scene,
     tf_record_writer,
-    tool_main,
 )
+from object_detection.utils import command
 
 LABEL_MAP_NAME = "shapes_label_map.pbtxt"
 SPLITS = ("train", "val")
@@ -117,4 +117,4 @@ def main(_: list[str]) -> None:
 
 if __name__ == "__main__":
     define_flags()
-    app.run(tool_main.exits_with_code(main))
+    command.run(main)

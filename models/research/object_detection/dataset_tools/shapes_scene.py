@@ -36,11 +36,11 @@ class SceneStyle:
         crowd_probability: of one dense group of tiny shapes in the scene.
     """
 
-    height_px: int = 192
-    width_px: int = 256
-    max_shapes: int = 7
-    min_diameter_px: float = 20.0
-    max_diameter_px: float = 104.0
+    height_px: int = 160
+    width_px: int = 192
+    max_shapes: int = 6
+    min_diameter_px: float = 24.0
+    max_diameter_px: float = 96.0
     crowd_probability: float = 0.08
 
 

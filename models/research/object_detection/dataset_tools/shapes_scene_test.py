@@ -23,7 +23,7 @@ def test_same_seed_gives_the_same_picture():
 
 def test_pictures_are_varied_photographs():
     pictures = np.stack([pixels for pixels, _ in scenes(12)])
-    assert pictures.shape == (12, 192, 256, 3)
+    assert pictures.shape == (12, 160, 192, 3)
     assert pictures.dtype == np.uint8
     assert pictures.std(axis=(1, 2)).min() > 1
     assert np.unique(pictures.mean(axis=(1, 2)).round()).size > 20
@@ -34,8 +34,8 @@ def test_boxes_hold_the_visible_pixels():
     for _, objects in scenes(40):
         for item in objects:
             ymin, xmin, ymax, xmax = item.box_yxyx_px
-            assert 0 <= ymin < ymax <= 192
-            assert 0 <= xmin < xmax <= 256
+            assert 0 <= ymin < ymax <= 160
+            assert 0 <= xmin < xmax <= 192
             assert 0 < item.area_px <= (ymax - ymin) * (xmax - xmin)
             num_truncated += item.is_truncated
     assert num_truncated
@@ -131,4 +131,4 @@ def test_splits_and_seeds_differ():
     assert len({train.encoded, val.encoded, other_seed.encoded}) == 3
     assert (train.source_id, val.source_id) == ("0", "1000000")
     with Image.open(io.BytesIO(train.encoded)) as image:
-        assert image.size == (train.width_px, train.height_px) == (256, 192)
+        assert image.size == (train.width_px, train.height_px) == (192, 160)
