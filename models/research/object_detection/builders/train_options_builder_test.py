@@ -1,0 +1,79 @@
+"""Tests of each field's way from the config to the training options."""
+
+import pytest
+from google.protobuf import text_format
+
+from object_detection.builders import train_options_builder
+from object_detection.protos import train_pb2
+
+OPTIMIZER = """optimizer { momentum_optimizer {
+  learning_rate { constant_learning_rate { learning_rate: 0.5 } } } } """
+
+
+def build(text="", compute_dtype="float32", allow_xla=False):
+    return train_options_builder.build(
+        text_format.Parse(OPTIMIZER + text, train_pb2.TrainConfig()),
+        compute_dtype,
+        allow_xla,
+    )
+
+
+def test_defaults():
+    options = build()
+    assert options.clip_norm == 0
+    assert options.add_regularization_loss
+    assert options.update_patterns == options.freeze_patterns == ()
+    assert options.fine_tune is None
+    assert not options.use_loss_scale
+    assert not options.jit_compile
+    assert not options.summarize_gradients
+    assert float(options.learning_rate(3)) == 0.5
+
+
+def test_every_field_arrives():
+    options = build(
+        """gradient_clipping_by_norm: 2.5 add_regularization_loss: false
+        update_trainable_variables: 'a' update_trainable_variables: 'b'
+        freeze_variables: 'c' summarize_gradients: true""",
+        allow_xla=True,
+    )
+    assert options.clip_norm == 2.5
+    assert not options.add_regularization_loss
+    assert options.update_patterns == ("a", "b")
+    assert options.freeze_patterns == ("c",)
+    assert options.summarize_gradients
+    assert options.jit_compile
+
+
+@pytest.mark.parametrize(
+    ("dtype", "expected"),
+    [("float32", False), ("bfloat16", False), ("float16", True)],
+)
+def test_float16_alone_scales_its_loss(dtype, expected):
+    assert build(compute_dtype=dtype).use_loss_scale == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", "classification"),
+        ("from_detection_checkpoint: true", "detection"),
+        ("fine_tune_checkpoint_type: 'detection'", "detection"),
+        (
+            "from_detection_checkpoint: true "
+            "fine_tune_checkpoint_type: 'classification'",
+            "classification",
+        ),
+    ],
+)
+def test_the_newer_field_decides_the_type_of_checkpoint(text, expected):
+    fine_tune = build("fine_tune_checkpoint: '/x/net.ckpt' " + text).fine_tune
+    assert fine_tune.path == "/x/net.ckpt"
+    assert fine_tune.checkpoint_type == expected
+    assert not fine_tune.load_all_variables
+
+
+def test_the_whole_detector_is_loaded_when_asked():
+    assert build(
+        "fine_tune_checkpoint: 'x' load_all_detection_checkpoint_vars: true"
+    ).fine_tune.load_all_variables

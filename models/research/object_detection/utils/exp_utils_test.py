@@ -1,0 +1,83 @@
+"""Tests of the report's lines and of the throughput."""
+
+import json
+import time
+
+import pytest
+
+from object_detection.core import errors
+from object_detection.utils import exp_utils
+
+
+def lines(path):
+    content = []
+    for line in path.read_text().splitlines():
+        assert line.startswith("DLLL ")
+        content.append(json.loads(line.removeprefix("DLLL ")))
+    return content
+
+
+def test_a_report_opens_with_the_units(tmp_path):
+    path = tmp_path / "summary.json"
+    path.write_text("of an earlier run")
+    exp_utils.setup_dllogger(str(path))
+    assert [
+        (line["type"], line["metric"], line["metadata"]) for line in lines(path)
+    ] == [
+        ("METADATA", "infer_throughput", {"unit": "images/s"}),
+        ("METADATA", "train_throughput", {"unit": "images/s"}),
+    ]
+
+
+def test_a_value_is_a_line(tmp_path):
+    path = tmp_path / "summary.json"
+    exp_utils.setup_dllogger(str(path)).log({"train_throughput": 12.5})
+    line = lines(path)[-1]
+    assert line["type"] == "LOG"
+    assert line["step"] == []
+    assert line["data"] == {"train_throughput": 12.5}
+    assert {"timestamp", "elapsedtime", "datetime"} <= set(line)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"filename": ""}, {"filename": "r.json", "is_main_process": False}],
+)
+def test_nothing_is_written_without_a_name_or_by_other_processes(
+    tmp_path, monkeypatch, settings
+):
+    monkeypatch.chdir(tmp_path)
+    exp_utils.setup_dllogger(**settings).log({"a": 1})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_report_that_cannot_be_written_names_the_flag(tmp_path):
+    with pytest.raises(errors.ConfigError, match="--raport_file"):
+        exp_utils.setup_dllogger(str(tmp_path / "none" / "r.json"))
+
+
+def test_the_twelve_values_have_the_reports_names():
+    assert exp_utils.coco_report(
+        {
+            "DetectionBoxes_Precision/mAP (small)": 0.25,
+            "DetectionBoxes_Recall/AR@100": 0.5,
+            "DetectionBoxes_PerformanceByCategory/mAP/cat": 0.75,
+            "Loss/total_loss": 1.5,
+        }
+    ) == {"Precision/mAP (small)": 0.25, "Recall/AR@100": 0.5}
+
+
+def test_throughput_is_all_images_over_all_seconds(monkeypatch):
+    clock = [0.0]
+    monkeypatch.setattr(time, "perf_counter", lambda: clock[0])
+    meter = exp_utils.ThroughputMeter(num_warmup_steps=1)
+    for seconds, num_images in ((50, 8), (1, 8), (4, 8), (3, 4)):
+        clock[0] += seconds
+        meter.end_step(num_images)
+    assert meter.images_per_second == pytest.approx(20 / 8)
+    # An evaluation in between does not count.
+    clock[0] += 1000
+    meter.start_step()
+    clock[0] += 2
+    meter.end_step(10)
+    assert meter.images_per_second == pytest.approx(30 / 10)
