@@ -116,10 +116,7 @@ def create_estimator_and_inputs(
         pipeline_config_path, hparams_overrides, train_steps
     )
     config_check.check_configs(
-        configs,
-        is_training=is_training,
-        is_evaluating=True,
-        num_train_steps=train_steps,
+        configs, is_training=is_training, is_evaluating=True
     )
     hours = configs["train_config"].keep_checkpoint_every_n_hours
     run_config = dataclasses.replace(

@@ -31,15 +31,14 @@ def check_configs(
     *,
     is_training: bool,
     is_evaluating: bool,
-    num_train_steps: int | None = None,
 ) -> None:
     """Refuses a config that cannot work; warns about what has no effect.
 
     Args:
-        configs: parts of a config as `config_util` gives them.
+        configs: parts of a config as `config_util` gives them, all overrides
+            applied.
         is_training: the training parts will be used.
         is_evaluating: the evaluation parts will be used.
-        num_train_steps: steps asked for on the command line, if any.
 
     Raises:
         ConfigError: names the field, what was expected and what was found.
@@ -54,7 +53,7 @@ def check_configs(
     _check_fields(pipeline)
     config_check_model.check_ssd(pipeline.model.ssd)
     if is_training:
-        _check_steps(pipeline.train_config, num_train_steps)
+        _check_steps(pipeline.train_config)
         _check_reader(pipeline.train_input_reader, "train_input_reader")
     if is_evaluating:
         _check_eval_readers(pipeline)
@@ -115,11 +114,8 @@ def _check_range(
         raise errors.ConfigError(f"{path}: must be {allowed}, got {value:g}")
 
 
-def _check_steps(
-    train_config: train_pb2.TrainConfig, num_train_steps: int | None
-) -> None:
-    num_steps = num_train_steps or train_config.num_steps
-    if not num_steps:
+def _check_steps(train_config: train_pb2.TrainConfig) -> None:
+    if not train_config.num_steps:
         raise errors.ConfigError(
             "train_config.num_steps: is 0; set it or --num_train_steps"
         )
@@ -130,7 +126,7 @@ def _check_steps(
     cosine = learning_rate.cosine_decay_learning_rate
     if (
         learning_rate.HasField("cosine_decay_learning_rate")
-        and num_steps > cosine.total_steps
+        and train_config.num_steps > cosine.total_steps
     ):
         logging.warning(
             "train_config.optimizer.%s.learning_rate."
@@ -138,7 +134,7 @@ def _check_steps(
             "from step %d on, and training goes on to step %d",
             kind,
             cosine.total_steps,
-            num_steps,
+            train_config.num_steps,
         )
 
 
