@@ -3,13 +3,16 @@
 from collections.abc import Sequence
 
 import keras
+from absl import logging
 
-from object_detection.builders import hyperparams_builder
+from object_detection.builders import hyperparams_builder, oneof
 from object_detection.core import conv_layers, errors
 from object_detection.predictors import (
     weight_shared_convolutional_box_predictor as weight_shared,
 )
-from object_detection.protos import box_predictor_pb2
+from object_detection.protos import box_predictor_pb2, hyperparams_pb2
+
+_KIND = "weight_shared_convolutional_box_predictor"
 
 
 def build(
@@ -36,19 +39,17 @@ def build(
     Raises:
         errors.ConfigError: a kind or field that is not supported.
     """
-    kind = config.WhichOneof("box_predictor_oneof")
-    if kind != "weight_shared_convolutional_box_predictor":
-        raise errors.ConfigError(
-            f"box_predictor: {kind or 'nothing'} is not supported; use "
-            "weight_shared_convolutional_box_predictor"
-        )
+    oneof.require(
+        config, "box_predictor_oneof", "model.ssd.box_predictor", [_KIND]
+    )
     shared = config.weight_shared_convolutional_box_predictor
     if len(set(num_anchors_per_location)) != 1:
         raise errors.ConfigError(
-            f"box_predictor: {kind} needs the same number of anchors per "
+            f"box_predictor: {_KIND} needs the same number of anchors per "
             "location on all feature maps, got "
             f"{list(num_anchors_per_location)}; change anchor_generator"
         )
+    _check(shared)
     clip_range = None
     if shared.HasField("box_encodings_clip_range"):
         limits = shared.box_encodings_clip_range
@@ -75,3 +76,45 @@ def build(
         box_encodings_clip_range=clip_range,
         dtype=dtype_policy,
     )
+
+
+def _check(
+    config: box_predictor_pb2.WeightSharedConvolutionalBoxPredictor,
+) -> None:
+    least_values = {
+        "num_layers_before_predictor": 0,
+        "depth": 1 if config.num_layers_before_predictor else 0,
+        "kernel_size": 1,
+        "box_code_size": 1,
+    }
+    for field, least in least_values.items():
+        if getattr(config, field) < least:
+            raise errors.ConfigError(
+                f"box_predictor.{_KIND}.{field}: expected at least {least}, "
+                f"got {getattr(config, field)}"
+            )
+    keep = config.dropout_keep_probability
+    if config.use_dropout and not 0 < keep <= 1:
+        raise errors.ConfigError(
+            f"box_predictor.{_KIND}.dropout_keep_probability: expected more "
+            f"than 0 and at most 1, got {keep:g}"
+        )
+    limits = config.box_encodings_clip_range
+    if config.HasField("box_encodings_clip_range") and limits.min > limits.max:
+        raise errors.ConfigError(
+            f"box_predictor.{_KIND}.box_encodings_clip_range: min "
+            f"{limits.min:g} is above max {limits.max:g}"
+        )
+    hyperparams = config.conv_hyperparams
+    if hyperparams.HasField("group_norm"):
+        logging.warning(
+            "box_predictor.%s.conv_hyperparams.group_norm: has no effect, as "
+            "in the original; the convolutions have biases",
+            _KIND,
+        )
+    if hyperparams.activation != hyperparams_pb2.Hyperparams.RELU_6:
+        logging.warning(
+            "box_predictor.%s.conv_hyperparams.activation: has no effect, as "
+            "in the original; the towers use RELU_6",
+            _KIND,
+        )

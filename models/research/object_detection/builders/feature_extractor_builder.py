@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 
+from absl import logging
+
 from object_detection.builders import hyperparams_builder
 from object_detection.core import conv_layers, errors
 from object_detection.core import hyperparams as hyperparams_lib
@@ -61,6 +63,7 @@ def build(
             "feature_extractor.conv_hyperparams.group_norm: not supported; "
             "use batch_norm"
         )
+    _check_sizes(config)
     trains_batch_norm = is_training and not enforce_freeze_batchnorm
     return builders[config.type](
         config,
@@ -73,6 +76,31 @@ def build(
         additional_layer_depth=config.fpn.additional_layer_depth,
         dtype=dtype_policy,
     )
+
+
+def _check_sizes(config: ssd_pb2.SsdFeatureExtractor) -> None:
+    for field in ("pad_to_multiple", "min_depth"):
+        if getattr(config, field) < 1:
+            raise errors.ConfigError(
+                f"feature_extractor.{field}: expected at least 1, got "
+                f"{getattr(config, field)}"
+            )
+    if config.depth_multiplier <= 0:
+        raise errors.ConfigError(
+            "feature_extractor.depth_multiplier: expected more than 0, got "
+            f"{config.depth_multiplier:g}"
+        )
+    fpn = config.fpn
+    if not 2 <= fpn.min_level <= min(fpn.max_level, 5):
+        raise errors.ConfigError(
+            "feature_extractor.fpn: expected min_level from 2 to 5 and "
+            f"max_level not below it, got {fpn.min_level} and {fpn.max_level}"
+        )
+    if fpn.additional_layer_depth < 1:
+        raise errors.ConfigError(
+            "feature_extractor.fpn.additional_layer_depth: expected at least "
+            f"1, got {fpn.additional_layer_depth}"
+        )
 
 
 def _build_resnet_v1_fpn(
@@ -91,6 +119,14 @@ def _build_resnet_v1_fpn(
             f"feature_extractor.use_explicit_padding: {config.type} takes "
             "only false, got true"
         )
+    for field in ("use_depthwise", "min_depth"):
+        default = config.DESCRIPTOR.fields_by_name[field].default_value
+        if getattr(config, field) != default:
+            logging.warning(
+                "feature_extractor.%s: has no effect on %s",
+                field,
+                config.type,
+            )
     backbone_hyperparams = hyperparams
     if not config.override_base_feature_extractor_hyperparams:
         backbone_hyperparams = resnet_v1.default_hyperparams(

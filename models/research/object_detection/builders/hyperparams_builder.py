@@ -29,7 +29,8 @@ def build(
             to `batch_norm.train`.
 
     Raises:
-        errors.ConfigError: no initializer, or an op other than CONV.
+        errors.ConfigError: no initializer, an op other than CONV, or a
+            batch_norm that cannot be.
     """
     if config.op != hyperparams_pb2.Hyperparams.CONV:
         raise errors.ConfigError(
@@ -38,6 +39,7 @@ def build(
         )
     batch_norm = None
     if config.HasField("batch_norm"):
+        _check_batch_norm(config.batch_norm)
         batch_norm = hyperparams_lib.BatchNormParams(
             decay=config.batch_norm.decay,
             epsilon=config.batch_norm.epsilon,
@@ -51,6 +53,19 @@ def build(
         activation=_ACTIVATIONS[config.activation],
         batch_norm=batch_norm,
     )
+
+
+def _check_batch_norm(config: hyperparams_pb2.BatchNorm) -> None:
+    if not 0 <= config.decay <= 1:
+        raise errors.ConfigError(
+            "conv_hyperparams.batch_norm.decay: expected 0 to 1, got "
+            f"{config.decay:g}"
+        )
+    if config.epsilon < 0:
+        raise errors.ConfigError(
+            "conv_hyperparams.batch_norm.epsilon: expected 0 or more, got "
+            f"{config.epsilon:g}"
+        )
 
 
 def _build_regularizer(
