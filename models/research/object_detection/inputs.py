@@ -214,7 +214,7 @@ def _batches(
     drop_remainder: bool,
 ) -> tf.data.Dataset:
     decoder = tf_example_decoder.TfExampleDecoder(source.decoder_options)
-    watched = failure_finder.watch(
+    watched = failure_finder.make_watch(
         source.stream, source.decoder_options, batch_size, start
     )
 
@@ -243,7 +243,9 @@ def _batches(
     )
     options = tf.data.Options()
     options.experimental_optimization.inject_prefetch = False
-    return batches.with_options(options)
+    batches = batches.with_options(options)
+    failure_finder.watch(batches, watched)
+    return batches
 
 
 def _build_resizer(

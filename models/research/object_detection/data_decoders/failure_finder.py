@@ -8,6 +8,7 @@ first.
 import collections
 import itertools
 import re
+import weakref
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
@@ -20,9 +21,6 @@ from object_detection.data_decoders import (
     record_stream,
     tf_example_decoder,
 )
-
-# Enough for all streams of a process; older ones are forgotten.
-_MAX_WATCHES = 8
 
 _FROM_INPUT = "IteratorGetNext"
 _OFFSET_IN_MESSAGE = re.compile(r"record at (\d+)")
@@ -45,21 +43,27 @@ class Watch(NamedTuple):
     last_position: tf.Variable
 
 
-_watches: collections.deque[Watch] = collections.deque(maxlen=_MAX_WATCHES)
+# Streams are forgotten with their datasets, which iterators keep alive.
+_watches: "weakref.WeakKeyDictionary[tf.data.Dataset, Watch]" = (
+    weakref.WeakKeyDictionary()
+)
 
 
-def watch(
+def make_watch(
     stream: record_stream.RecordStream,
     decoder_options: tf_example_decoder.DecoderOptions,
     batch_size: int,
     start: int,
 ) -> Watch:
-    """Begins to watch a stream that starts at position `start`."""
+    """Makes a watch of a stream that starts at position `start`."""
     with tf.device("CPU:0"):
         last_position = tf.Variable(start - 1, dtype=tf.int64, trainable=False)
-    made = Watch(stream, decoder_options, batch_size, last_position)
-    _watches.append(made)
-    return made
+    return Watch(stream, decoder_options, batch_size, last_position)
+
+
+def watch(dataset: tf.data.Dataset, watched: Watch) -> None:
+    """Lets `explain` look into the stream that a dataset is made of."""
+    _watches[dataset] = watched
 
 
 def explain(error: BaseException) -> errors.DetectionError | None:
@@ -81,7 +85,13 @@ def explain(error: BaseException) -> errors.DetectionError | None:
         isinstance(error, tf.errors.OpError) and _FROM_INPUT in str(error)
     ):
         return None
-    watches = list(reversed(_watches))
+    if isinstance(
+        error, tf.errors.NotFoundError | tf.errors.PermissionDeniedError
+    ):
+        return errors.DataError(
+            f"reading records: {record_check.describe_error(error)}"
+        )
+    watches = list(_watches.values())[::-1]
     for is_thorough in (False, True):
         for watched in watches:
             found = _find(watched, error, is_thorough)
@@ -89,10 +99,13 @@ def explain(error: BaseException) -> errors.DetectionError | None:
                 return found
     if is_wordless:
         return None
-    reason = " ".join(error.message.split())
     if isinstance(error, tf.errors.ResourceExhaustedError):
-        return errors.ResourceError(f"reading records: {reason}")
-    return errors.DataError(f"reading records: {reason}")
+        return errors.ResourceError(
+            f"reading records: {record_check.describe_error(error)}"
+        )
+    return errors.DataError(
+        f"reading records: {record_check.describe_error(error)}"
+    )
 
 
 def _find(
@@ -162,7 +175,7 @@ def _find_damaged_file(
             at_offset += [
                 (path, header)
                 for header in record_files.scan(path)
-                if header.offset == damaged_offset
+                if damaged_offset in (header.offset, header.payload_offset)
             ]
         except errors.DataError as found:
             return found

@@ -62,6 +62,13 @@ def name_record(serialized: bytes) -> str:
     return ""
 
 
+def describe_error(error: tf.errors.OpError) -> str:
+    """Returns TensorFlow's message in one line, without its bookkeeping."""
+    text = error.message.rpartition("}} ")[2].partition("[Op:")[0]
+    text = " ".join(text.split()) or " ".join(error.message.split())
+    return text[: 3 * _MAX_SHOWN_CHARACTERS]
+
+
 def _find_type_fault(
     features: Features, options: tf_example_decoder.DecoderOptions
 ) -> str | None:
@@ -123,7 +130,8 @@ def _find_class_fault(
     known_ids = rules.known_ids()
     for number, value in enumerate(features.get(key, [])):
         if isinstance(value, bytes):
-            if value.decode("utf-8", "replace") not in rules.text_to_id:
+            text = value.decode("utf-8", "replace")
+            if rules.text_to_id.get(text) not in known_ids:
                 return (
                     f"{key}[{number}] is the unknown class {_show(value)}: "
                     "add it to the label map or correct the record; known "
@@ -191,12 +199,12 @@ def _find_image_fault(
     except tf.errors.InvalidArgumentError as error:
         return (
             f"{where} cannot be read as an image of at most "
-            f"{image_codec.MAX_IMAGE_PIXELS} pixels: {_first_line(error)}"
+            f"{image_codec.MAX_IMAGE_PIXELS} pixels: {describe_error(error)}"
         )
     try:
         image_codec.decode_pixels(image)
     except (tf.errors.InvalidArgumentError, tf.errors.DataLossError) as error:
-        return f"{where} cannot be decoded: {_first_line(error)}"
+        return f"{where} cannot be decoded: {describe_error(error)}"
     return None
 
 
@@ -234,9 +242,3 @@ def _show_some(texts: Iterator[str] | dict[str, int]) -> str:
     names = list(texts)
     shown = ", ".join(_show(name) for name in names[:10])
     return shown + (", ..." if len(names) > 10 else "")
-
-
-def _first_line(error: tf.errors.OpError) -> str:
-    """The reason in TensorFlow's message, without its bookkeeping."""
-    text = error.message.rpartition("}} ")[2].partition("[Op:")[0]
-    return " ".join(text.split())[: 2 * _MAX_SHOWN_CHARACTERS]

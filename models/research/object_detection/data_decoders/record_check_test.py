@@ -16,7 +16,7 @@ from object_detection.data_decoders.tf_example_decoder import (
     TfExampleDecoder,
 )
 
-OPTIONS = DecoderOptions(ClassRules(5, {"cat": 2, "dog": 5}))
+OPTIONS = DecoderOptions(ClassRules(5, {"background": 0, "cat": 2, "dog": 5}))
 BOXES = [[0.1, 0.2, 0.5, 0.75], [0.0, 0.25, 1.0, 0.625]]
 OBJECT = "image/object/"
 JPEG = encode(make_pixels(24, 32))
@@ -65,6 +65,10 @@ BAD = {
     "unknown text": (
         changed(texts=["dog", "c\now"]),
         r"class/text\[1\] is the unknown class 'c\\now'",
+    ),
+    "background": (
+        changed(texts=["dog", "background"]),
+        r"class/text\[1\] is the unknown class 'background'",
     ),
     "unknown label": (
         changed(texts=[], image__object__class__label=[2, 4]),

@@ -44,6 +44,11 @@ class RecordHeader(NamedTuple):
     offset: int
     length: int
 
+    @property
+    def payload_offset(self) -> int:
+        """Byte offset of the record itself."""
+        return self.offset + _HEADER.size
+
 
 def expand_patterns(patterns: Sequence[str]) -> list[str]:
     """Returns the files that the patterns match, sorted within a pattern.

@@ -1,0 +1,103 @@
+import pytest
+from google.protobuf import text_format
+
+from object_detection.builders import dataset_builder
+from object_detection.core import errors
+from object_detection.data_decoders.record_stream import RecordStream
+from object_detection.data_decoders.sample_records import write_records
+from object_detection.data_decoders.tf_example_decoder import (
+    ClassRules,
+    DecoderOptions,
+    MaskType,
+)
+from object_detection.protos import input_reader_pb2
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for name in ("a-0", "a-1", "b"):
+        write_records(tmp_path / name, [b"1"])
+    (tmp_path / "map").write_text(
+        'item { id: 1 name: "x" display_name: "cat" } item { id: 3 name: "y" }'
+    )
+    return tmp_path
+
+
+def build(folder, text="", num_classes=3, **changes):
+    config = text_format.Parse(
+        f"""tf_record_input_reader {{
+            input_path: "{folder}/b" input_path: "{folder}/a*" }} {text}""",
+        input_reader_pb2.InputReader(),
+    )
+    arguments = {"seed": 4, "num_epochs": 0, **changes}
+    return dataset_builder.build(config, num_classes=num_classes, **arguments)
+
+
+def test_every_field_reaches_its_place(folder):
+    stream, options = build(
+        folder,
+        f"""label_map_path: "{folder}/map" shuffle: false
+            shuffle_buffer_size: 7 filenames_shuffle_buffer_size: 9
+            sample_1_of_n_examples: 2 num_readers: 2 read_block_length: 5
+            num_additional_channels: 1 num_keypoints: 6
+            load_instance_masks: true mask_type: PNG_MASKS""",
+        num_shards=2,
+        shard_index=1,
+    )
+    assert stream == RecordStream(
+        files=tuple(f"{folder}/{name}" for name in ("b", "a-0", "a-1")),
+        num_readers=2,
+        read_block_length=5,
+        sample_1_of_n_examples=2,
+        num_shards=2,
+        shard_index=1,
+        is_shuffled=False,
+        filenames_shuffle_buffer_size=9,
+        shuffle_buffer_size=7,
+        seed=4,
+        num_epochs=0,
+    )
+    assert options == DecoderOptions(
+        ClassRules(3, {"x": 1, "cat": 1, "y": 3}), 1, 6, True, MaskType.PNG
+    )
+
+
+def test_defaults(folder):
+    stream, options = build(folder)
+    assert (stream.num_readers, stream.read_block_length) == (3, 32)
+    assert stream.is_shuffled
+    assert stream.shuffle_buffer_size == 2048
+    assert stream.filenames_shuffle_buffer_size == 100
+    assert options == DecoderOptions(ClassRules(3))
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("sample_1_of_n_examples: 0", "sample_1_of_n_examples.*at least 1"),
+        ("num_readers: 0", "num_readers"),
+        ("read_block_length: 0", "read_block_length"),
+        ("shuffle_buffer_size: 0", "shuffle_buffer_size"),
+        ("filenames_shuffle_buffer_size: 0", "filenames_shuffle_buffer_size"),
+        ("num_additional_channels: -1", "num_additional_channels"),
+        ("num_prefetch_batches: -2", "num_prefetch_batches"),
+        ('label_map_path: "/no/such"', "/no/such"),
+    ],
+)
+def test_mistakes_name_the_field(folder, text, words):
+    with pytest.raises(errors.ConfigError, match=words):
+        build(folder, text)
+
+
+def test_other_readers_and_empty_patterns_are_refused(folder):
+    with pytest.raises(errors.ConfigError, match="/b' matches no file"):
+        build(folder / "empty")
+    config = input_reader_pb2.InputReader()
+    config.external_input_reader.SetInParent()
+    with pytest.raises(errors.ConfigError, match="got external_input_reader"):
+        dataset_builder.build(config, num_classes=3, seed=0, num_epochs=0)
+
+
+def test_label_map_and_num_classes_must_agree(folder):
+    with pytest.raises(errors.ConfigError, match="num_classes is 2"):
+        build(folder, f'label_map_path: "{folder}/map"', num_classes=2)
