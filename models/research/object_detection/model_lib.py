@@ -10,7 +10,6 @@ evaluations in between (`train_and_evaluate`), one evaluation of a checkpoint
 """
 
 import contextlib
-import copy
 import dataclasses
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -27,7 +26,6 @@ from object_detection.builders import (
     train_options_builder,
 )
 from object_detection.core import errors
-from object_detection.protos import input_reader_pb2
 from object_detection.training import (
     amp,
     checkpoint_manager,
@@ -42,13 +40,14 @@ from object_detection.training.training_loop import RunConfig, TrainInputFn
 from object_detection.utils import (
     config_check,
     config_util,
+    eval_readers,
     evaluation_files,
     exp_utils,
     label_map_util,
 )
 
-VALIDATION = "eval"
-TRAINING = "eval_training_data"
+VALIDATION = eval_readers.VALIDATION
+TRAINING = eval_readers.TRAINING
 
 _MIN_SECONDS_BETWEEN_EVALUATIONS = 180.0
 
@@ -122,19 +121,28 @@ def create_estimator_and_inputs(
     run_config = dataclasses.replace(
         run_config, keep_checkpoint_every_n_hours=hours
     )
-    readers = _eval_readers(
+    readers = eval_readers.build(
         configs,
         sample_1_of_n_eval_examples,
         sample_1_of_n_eval_on_train_examples,
     )
-    _check_label_maps(configs, readers)
+    eval_readers.check_label_maps(configs, readers)
     # TensorFlow's shuffle takes no seed from a tensor when this one is 0.
     keras.utils.set_random_seed(seed + 1)
     model = model_builder.build(
         configs["model"], is_training, dtype_policy=amp.POLICIES[compute_dtype]
     )
     return EstimatorAndInputs(
-        estimator=Estimator(model, run_config, inputs.groundtruth_from_labels),
+        estimator=Estimator(
+            model,
+            dataclasses.replace(
+                run_config,
+                keep_checkpoint_every_n_hours=(
+                    configs["train_config"].keep_checkpoint_every_n_hours
+                ),
+            ),
+            inputs.groundtruth_from_labels,
+        ),
         configs=configs,
         train_steps=configs["train_config"].num_steps,
         train_options=(
@@ -337,29 +345,6 @@ def _resolved_configs(
     if train_steps is not None:
         configs["train_config"].num_steps = train_steps
     return configs
-
-
-def _eval_readers(
-    configs: config_util.Configs,
-    sample_1_of_n: int | None,
-    sample_1_of_n_of_training: int,
-) -> dict[str, input_reader_pb2.InputReader]:
-    """Returns the sets to measure on by the directory of their results."""
-    readers = {VALIDATION: copy.deepcopy(configs["eval_input_configs"][0])}
-    if sample_1_of_n is not None:
-        readers[VALIDATION].sample_1_of_n_examples = sample_1_of_n
-    if configs["train_input_config"].WhichOneof("input_reader"):
-        readers[TRAINING] = copy.deepcopy(configs["train_input_config"])
-        readers[TRAINING].sample_1_of_n_examples = sample_1_of_n_of_training
-    return readers
-
-
-def _check_label_maps(
-    configs: config_util.Configs,
-    readers: Mapping[str, input_reader_pb2.InputReader],
-) -> None:
-    for path in dict.fromkeys(r.label_map_path for r in readers.values()):
-        label_map_util.check_num_classes(path, configs["model"].ssd.num_classes)
 
 
 def _make_train_input_fn(

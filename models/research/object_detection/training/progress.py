@@ -7,6 +7,7 @@ from types import TracebackType
 
 import rich.console
 import rich.progress
+import rich.table
 
 from object_detection.core.standard_fields import LossFields
 
@@ -64,8 +65,12 @@ class Progress:
         console = rich.console.Console(stderr=True)
         if console.is_terminal:
             self._bar = rich.progress.Progress(
-                rich.progress.BarColumn(bar_width=20),
-                rich.progress.TextColumn("{task.description}"),
+                rich.progress.BarColumn(bar_width=10),
+                # A narrow terminal shows two lines before it cuts one.
+                rich.progress.TextColumn(
+                    "{task.description}",
+                    table_column=rich.table.Column(ratio=1, no_wrap=False),
+                ),
                 rich.progress.TimeRemainingColumn(),
                 console=console,
                 transient=True,
