@@ -44,7 +44,18 @@ def build(
         config.add_background_class or config.explicit_background_class
     )
     num_class_slots = config.num_classes + config.add_background_class
+    # The networks come last: what is wrong elsewhere shows at once.
     anchor_generator = anchor_generator_builder.build(config.anchor_generator)
+    image_resizer = image_resizer_builder.build(config.image_resizer)
+    assigner = _build_target_assigner(config, num_class_slots)
+    detection_loss = losses_builder.build(
+        config.loss,
+        normalize_by_num_matches=config.normalize_loss_by_num_matches,
+        normalize_by_code_size=config.normalize_loc_loss_by_codesize,
+    )
+    post_processor = post_processing_builder.build(
+        config.post_processing, has_background_column=has_background_column
+    )
     feature_extractor = feature_extractor_builder.build(
         config.feature_extractor,
         is_training,
@@ -65,7 +76,7 @@ def build(
     return ssd_meta_arch.SSDMetaArch(
         num_classes=config.num_classes,
         is_training=is_training,
-        image_resizer=image_resizer_builder.build(config.image_resizer),
+        image_resizer=image_resizer,
         feature_extractor=feature_extractor,
         box_predictor=box_predictor_builder.build(
             config.box_predictor,
@@ -77,16 +88,9 @@ def build(
             dtype_policy=dtype_policy,
         ),
         anchor_generator=anchor_generator,
-        target_assigner=_build_target_assigner(config, num_class_slots),
-        detection_loss=losses_builder.build(
-            config.loss,
-            normalize_by_num_matches=config.normalize_loss_by_num_matches,
-            normalize_by_code_size=config.normalize_loc_loss_by_codesize,
-        ),
-        post_processor=post_processing_builder.build(
-            config.post_processing,
-            has_background_column=has_background_column,
-        ),
+        target_assigner=assigner,
+        detection_loss=detection_loss,
+        post_processor=post_processor,
     )
 
 

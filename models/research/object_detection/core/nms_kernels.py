@@ -167,13 +167,13 @@ def top_k_of_many(values_BN: Tensor, k: int) -> tuple[Tensor, Tensor]:
         float32 [B, k] values, falling; int32 [B, k] indices.
     """
     num_values = values_BN.shape[1]
-    if num_values is None or num_values < 4 * k * _GROUP_SIZE:
-        if (
-            num_values is None
-            or num_values % _GROUP_SIZE
-            or (num_values <= 2 * k * _GROUP_SIZE)
-        ):
-            return _top_k(values_BN, k)
+    has_enough_groups = (
+        num_values is not None
+        and num_values % _GROUP_SIZE == 0
+        and num_values > 2 * k * _GROUP_SIZE
+    )
+    if not has_enough_groups:
+        return _top_k(values_BN, k)
     groups_BMS = ops.reshape(
         values_BN, (-1, num_values // _GROUP_SIZE, _GROUP_SIZE)
     )

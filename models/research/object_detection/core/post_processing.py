@@ -51,7 +51,7 @@ class NmsParams:
     def __post_init__(self) -> None:
         if not 0.0 <= self.iou_threshold <= 1.0:
             raise ValueError(
-                f"iou_threshold must be in [0, 1], got {self.iou_threshold}"
+                f"iou_threshold must be in [0, 1], got {self.iou_threshold:g}"
             )
         if not (0 < self.max_detections_per_class <= self.max_total_detections):
             raise ValueError(

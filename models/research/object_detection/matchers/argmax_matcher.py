@@ -42,14 +42,14 @@ class ArgMaxMatcher:
             if self.unmatched_threshold is not None:
                 raise ValueError(
                     "unmatched_threshold needs a matched_threshold, got "
-                    f"{self.unmatched_threshold} alone"
+                    f"{self.unmatched_threshold:g} alone"
                 )
             return
         unmatched = self._unmatched_threshold
         if unmatched > self.matched_threshold:
             raise ValueError(
-                f"unmatched_threshold {unmatched} is above matched_threshold "
-                f"{self.matched_threshold}"
+                f"unmatched_threshold {unmatched:g} is above matched_threshold "
+                f"{self.matched_threshold:g}"
             )
         if (
             not self.negatives_lower_than_unmatched
@@ -57,7 +57,7 @@ class ArgMaxMatcher:
         ):
             raise ValueError(
                 "with negatives_lower_than_unmatched false no anchor would be "
-                f"negative: both thresholds are {unmatched}"
+                f"negative: both thresholds are {unmatched:g}"
             )
 
     @property

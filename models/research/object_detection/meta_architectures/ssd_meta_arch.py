@@ -38,6 +38,7 @@ class ImageResizer(Protocol):
 
     # Height and width of every result, None when they differ.
     static_size_px: tuple[int, int] | None
+    convert_to_grayscale: bool
 
     def __call__(self, images: Tensor) -> tuple[Tensor, Tensor]: ...
 
@@ -286,8 +287,9 @@ class SSDMetaArch:
     def _static_anchors(self) -> Tensor:
         """float32 [A, 4]: the anchors of every image, if all have one size."""
         image_size = self._image_resizer.static_size_px
+        num_channels = 1 if self._image_resizer.convert_to_grayscale else 3
         feature_maps = self._feature_extractor.compute_output_spec(
-            keras.KerasTensor((1, *image_size, 3)), training=False
+            keras.KerasTensor((1, *image_size, num_channels)), training=False
         )
         return self._anchor_generator.generate(
             [feature_map.shape[1:3] for feature_map in feature_maps],
