@@ -13,6 +13,7 @@ import keras
 from keras import ops
 
 from object_detection.core import hyperparams as hyperparams_lib
+from object_detection.core import kernels as kernels_lib
 
 Tensor = Any
 DTypePolicy = str | keras.DTypePolicy | None
@@ -264,6 +265,10 @@ def regularization_loss(variables: Sequence[keras.Variable]) -> Tensor:
     """
     total = ops.zeros((), "float32")
     for variable in variables:
-        if variable.regularizer is not None:
-            total = total + variable.regularizer(variable.value)
+        regularizer = variable.regularizer
+        if isinstance(regularizer, keras.regularizers.L2):
+            squares = kernels_lib.half_sum_of_squares(variable.value)
+            total = total + 2.0 * regularizer.l2 * squares
+        elif regularizer is not None:
+            total = total + regularizer(variable.value)
     return total

@@ -61,3 +61,17 @@ def _batch_norm_train_tensorflow(
         is_training=True,
     )
     return outputs.y, outputs.batch_mean, outputs.batch_variance
+
+
+def half_sum_of_squares(values: Tensor) -> Tensor:
+    """Returns the scalar half sum of squares, without a tensor of squares."""
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        return tf.nn.l2_loss(values)
+    return half_sum_of_squares_keras(values)
+
+
+def half_sum_of_squares_keras(values: Tensor) -> Tensor:
+    """Does the work of `half_sum_of_squares` on any backend."""
+    return 0.5 * ops.sum(ops.square(values))

@@ -76,3 +76,16 @@ def test_one_value_a_channel_stays_finite(function):
     np.testing.assert_allclose(np.ravel(outputs), BETA, atol=1e-6)
     np.testing.assert_allclose(mean, [4.0, 5.0, 6.0])
     np.testing.assert_allclose(variance, 0.0, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [kernels.half_sum_of_squares, kernels.half_sum_of_squares_keras],
+)
+def test_half_sum_of_squares_and_its_gradient(function):
+    values = tf.constant([[3.0, -4.0, 1.0]])
+    with tf.GradientTape() as tape:
+        tape.watch(values)
+        total = function(values)
+    assert float(total) == pytest.approx(13.0)
+    np.testing.assert_allclose(tape.gradient(total, values), values)

@@ -114,21 +114,25 @@ def sigmoid_focal_loss(
     Returns:
         float32 [B, A, K].
     """
-    loss_BAK = _binary_cross_entropy(logits_BAK, targets_BAK) * weights_BAK
-    if gamma:
-        probability_BAK = ops.sigmoid(logits_BAK)
-        # 1 - p_t for targets 0, 1 and anything between.
-        error_BAK = (
-            probability_BAK
-            + targets_BAK
-            - (2.0 * probability_BAK * targets_BAK)
-        )
-        loss_BAK *= (
-            ops.square(error_BAK) if gamma == 2 else ops.power(error_BAK, gamma)
-        )
     if alpha is not None:
-        loss_BAK *= (1.0 - alpha) + (2.0 * alpha - 1.0) * targets_BAK
-    return loss_BAK
+        weights_BAK = weights_BAK * (
+            (1.0 - alpha) + (2.0 * alpha - 1.0) * targets_BAK
+        )
+
+    # Only logits, targets and weights live on until the gradient: automatic
+    # differentiation would keep a dozen more tensors of their size.
+    @ops.custom_gradient
+    def loss_of(logits_BAK: Tensor) -> tuple[Tensor, Callable[..., Tensor]]:
+        def gradient(*arguments: Tensor, upstream: Tensor = None) -> Tensor:
+            (upstream_BAK,) = arguments if upstream is None else (upstream,)
+            slope_BAK = _focal_slope(logits_BAK, targets_BAK, gamma)
+            return upstream_BAK * weights_BAK * slope_BAK
+
+        loss_BAK = _binary_cross_entropy(logits_BAK, targets_BAK) * weights_BAK
+        error_BAK = _error(ops.sigmoid(logits_BAK), targets_BAK)
+        return loss_BAK * _power(error_BAK, gamma), gradient
+
+    return loss_of(ops.convert_to_tensor(logits_BAK))
 
 
 def softmax_cross_entropy_loss(
@@ -201,6 +205,35 @@ def _binary_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
     # log(1 + exp(-|x|)) never overflows.
     log_term = ops.log1p(ops.exp(-ops.abs(logits)))
     return ops.relu(logits) - logits * targets + log_term
+
+
+def _error(probability: Tensor, targets: Tensor) -> Tensor:
+    """Returns 1 - p_t, for targets 0, 1 and anything between."""
+    return probability + targets * (1.0 - 2.0 * probability)
+
+
+def _power(base: Tensor, exponent: float) -> Tensor:
+    if exponent == 2.0:
+        return ops.square(base)
+    if exponent in (0.0, 1.0):
+        return base if exponent else ops.ones_like(base)
+    return ops.power(base, exponent)
+
+
+def _focal_slope(logits: Tensor, targets: Tensor, gamma: float) -> Tensor:
+    """Returns the derivative of error^gamma * cross-entropy by the logit."""
+    probability = ops.sigmoid(logits)
+    error = _error(probability, targets)
+    slope = _power(error, gamma) * (probability - targets)
+    if not gamma:
+        return slope
+    error_slope = probability * (1.0 - probability) * (1.0 - 2.0 * targets)
+    return slope + (
+        gamma
+        * _power(error, gamma - 1.0)
+        * error_slope
+        * _binary_cross_entropy(logits, targets)
+    )
 
 
 def _without_nan(targets: Tensor, predictions: Tensor) -> Tensor:

@@ -2,6 +2,7 @@ import functools
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from object_detection.core import containers, losses
 
@@ -36,6 +37,42 @@ def test_focal_loss_by_the_definition(gamma, alpha):
         LOGITS, TARGETS, WEIGHTS, gamma=gamma, alpha=alpha
     )
     np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
+def focal_gradient(logits, targets, **arguments):
+    """Returns the gradient by the logits, each output weighed on its own."""
+    logits = tf.constant(logits)
+    upstream = np.arange(1, 7, dtype=np.float32).reshape(1, 2, 3)
+    with tf.GradientTape() as tape:
+        tape.watch(logits)
+        loss = losses.sigmoid_focal_loss(logits, targets, WEIGHTS, **arguments)
+        total = tf.reduce_sum(loss * upstream)
+    return tape.gradient(total, logits) / upstream / WEIGHTS
+
+
+@pytest.mark.parametrize("gamma", [0.0, 1.0, 1.5, 2.0])
+@pytest.mark.parametrize("softness", [0.0, 0.25])
+def test_focal_gradient_is_the_slope_of_the_loss(gamma, softness):
+    targets = np.abs(TARGETS - np.float32(softness))
+
+    def loss(logits):
+        p = sigmoid(logits)
+        error = p + targets - 2 * p * targets
+        entropy = targets * np.log(p) + (1 - targets) * np.log(1 - p)
+        return -(error**gamma) * entropy * (0.75 - 0.5 * targets)
+
+    step = 1e-5
+    logits = np.float64(LOGITS)
+    expected = (loss(logits + step) - loss(logits - step)) / (2 * step)
+    found = focal_gradient(LOGITS, targets, gamma=gamma, alpha=0.25)
+    np.testing.assert_allclose(found, expected, rtol=1e-4)
+
+
+def test_focal_gradient_of_huge_logits_is_finite():
+    logits = 1e4 * np.float32([[[1, -1, 1], [-1, 1, -1]]])
+    found = focal_gradient(logits, TARGETS)
+    # The slope is one where the answer is wrong.
+    np.testing.assert_allclose(found, [[[1, -1, 1], [0, 0, 0]]], atol=1e-6)
 
 
 def test_losses_of_huge_logits_are_finite():
