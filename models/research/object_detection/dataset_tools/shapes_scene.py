@@ -15,6 +15,10 @@ from object_detection.dataset_tools.annotated_image import ObjectAnnotation
 
 CLASS_NAMES = ("circle", "square", "triangle", "star", "ring")
 
+# As most things in photographs, each class has its typical colours: around
+# red, green, blue, yellow and violet.
+_CLASS_HUES = dict(zip(CLASS_NAMES, (0.0, 0.36, 0.58, 0.15, 0.8), strict=True))
+
 # Groundtruth follows what a person could still name: less is left out.
 MIN_VISIBLE_FRACTION = 0.3
 MIN_VISIBLE_SIDE_PX = 6
@@ -38,8 +42,8 @@ class SceneStyle:
 
     height_px: int = 160
     width_px: int = 192
-    max_shapes: int = 6
-    min_diameter_px: float = 24.0
+    max_shapes: int = 5
+    min_diameter_px: float = 32.0
     max_diameter_px: float = 96.0
     crowd_probability: float = 0.08
 
@@ -55,7 +59,7 @@ def render_scene(
     """
     size = style.height_px, style.width_px
     pixels = shapes_texture.background(rng, *size)
-    for _ in range(rng.integers(2, 9)):
+    for _ in range(rng.integers(0, 6)):
         shapes_texture.draw_clutter(rng, pixels)
     layers = []
     if rng.random() < style.crowd_probability:
@@ -92,7 +96,7 @@ def _draw_shape(
     outline = shape_outline(class_name, rng)
     outline *= rng.uniform(0.8, 1.2, size=2) * diameter_px / 2
     coverage = _coverage(class_name, outline + center_yx_px, pixels.shape)
-    shapes_texture.paint(rng, pixels, coverage)
+    shapes_texture.paint(rng, pixels, coverage, _CLASS_HUES[class_name])
     return _Layer(
         class_name, coverage > 0.5, _outline_area_px(class_name, outline)
     )
@@ -111,7 +115,7 @@ def _draw_crowd(rng: np.random.Generator, pixels: np.ndarray) -> _Layer:
         coverage = _coverage(
             class_name, outline + center_yx_px + offset_yx_px, pixels.shape
         )
-        shapes_texture.paint(rng, pixels, coverage)
+        shapes_texture.paint(rng, pixels, coverage, _CLASS_HUES[class_name])
         union |= coverage > 0.5
     return _Layer(class_name, union, float(union.sum()), is_crowd=True)
 

@@ -3,6 +3,8 @@
 Pictures are float32 [H, W, 3] in 0..255, RGB.
 """
 
+import colorsys
+
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
@@ -14,7 +16,10 @@ def background(
     rng: np.random.Generator, height_px: int, width_px: int
 ) -> np.ndarray:
     """Returns a picture of two colours mixed by noise, grain or stripes."""
-    first, second = rng.uniform(20, 235, size=(2, 3))
+    # Nearly grey, as walls, floors and roads are beside things.
+    first, second = rng.uniform(35, 220, size=(2, 1)) + rng.uniform(
+        -25, 25, size=(2, 3)
+    )
     # Near colours make calm backgrounds, far colours make loud ones.
     second = first + (second - first) * rng.uniform(0.1, 0.7)
     mix = _pattern(rng, height_px, width_px)[..., None]
@@ -25,7 +30,10 @@ def background(
 
 
 def paint(
-    rng: np.random.Generator, pixels: np.ndarray, coverage: np.ndarray
+    rng: np.random.Generator,
+    pixels: np.ndarray,
+    coverage: np.ndarray,
+    hue: float,
 ) -> None:
     """Paints a textured, shaded surface with a soft shadow beside it.
 
@@ -33,6 +41,7 @@ def paint(
         rng: source of colour, texture and shadow.
         pixels: picture, changed in place.
         coverage: float32 [H, W] in 0..1, the shape.
+        hue: the middle of the colours that it may have, in 0..1.
     """
     rows = np.flatnonzero(coverage.any(axis=1))
     columns = np.flatnonzero(coverage.any(axis=0))
@@ -46,8 +55,8 @@ def paint(
     _cast_shadow(rng, pixels[around], coverage[around])
     window = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     alpha = coverage[window][..., None]
-    colour = _contrasting_colour(rng, pixels[window].mean(axis=(0, 1)))
-    accent = colour + rng.uniform(-70, 70, size=3)
+    colour = _contrasting_colour(rng, hue, pixels[window].mean(axis=(0, 1)))
+    accent = colour * rng.uniform(0.5, 1.4) + rng.uniform(-25, 25, size=3)
     mix = _pattern(rng, *alpha.shape[:2])[..., None] * rng.uniform(0, 1)
     surface = colour + (accent - colour) * mix
     surface *= 1 + rng.uniform(0, 0.35) * _ramp(rng, *alpha.shape[:2])
@@ -109,10 +118,20 @@ def _cast_shadow(
 
 
 def _contrasting_colour(
-    rng: np.random.Generator, behind: np.ndarray
+    rng: np.random.Generator, hue: float, behind: np.ndarray
 ) -> np.ndarray:
-    """Draws a colour that a person can tell from the one behind it."""
-    candidates = rng.uniform(15, 240, size=(16, 3))
+    """Draws a colour near `hue` that a person can tell from the one behind."""
+    candidates = np.array(
+        [
+            colorsys.hsv_to_rgb(
+                (hue + rng.uniform(-0.07, 0.07)) % 1.0,
+                rng.uniform(0.55, 1.0),
+                rng.uniform(0.45, 1.0),
+            )
+            for _ in range(16)
+        ]
+    )
+    candidates *= 255
     distances = np.linalg.norm(candidates - behind, axis=1)
     visible = np.flatnonzero(distances > 70)
     return candidates[visible[0] if visible.size else distances.argmax()]
