@@ -3,9 +3,9 @@ r"""Shows the whole way from pictures to a trained and measured detector.
     python -m object_detection.demo --output_dir=demo
 
 draws the shapes data set, trains `configs/ssd_mobilenet_v1_fpn_shapes.config`
-on it by `model_main`, which evaluates it too, and writes `report.html`. About three
-minutes on two cores. Each run starts afresh; the commands are printed, to be used on
-data of one's own.
+on it by `model_main`, which evaluates it too, and writes `report.html`. About
+three minutes on two cores. Each run starts afresh; the commands are printed,
+to be used on data of one's own.
 """
 
 import os
