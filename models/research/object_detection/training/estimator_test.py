@@ -134,6 +134,34 @@ def test_an_input_that_ends_ends_the_training(tmp_path):
     assert steps_in(tmp_path) == [0, 4]
 
 
+def test_what_was_trained_before_a_bad_record_is_saved(tmp_path):
+    def input_fn(start_step):
+        yield from tiny_detector.input_fn_with(end_step=5)(start_step)
+        raise tf.errors.DataLossError(None, None, "truncated record")
+
+    with pytest.raises(tf.errors.DataLossError):
+        make_estimator(tmp_path).train(input_fn, make_options(), 10)
+    assert steps_in(tmp_path) == [0, 5]
+    train(tmp_path / "whole", 5)
+    expected = tensors(tmp_path / "whole", 5)
+    np.testing.assert_equal(tensors(tmp_path, 5), expected)
+
+
+def test_boxes_beyond_the_limit_are_counted(tmp_path, caplog):
+    def input_fn(start_step):
+        batches = tiny_detector.input_fn_with(end_step=4)(start_step)
+        for num_truncated, (features, labels) in zip(
+            [0, 3, 1, 5], batches, strict=True
+        ):
+            counts = {"num_truncated_boxes": tf.constant([num_truncated, 0])}
+            yield features, labels | counts
+
+    with caplog.at_level("WARNING"):
+        make_estimator(tmp_path).train(input_fn, make_options(), 4)
+    lines = [r.getMessage() for r in caplog.records if "boxes" in r.msg]
+    assert [line.split()[0] for line in lines] == ["3", "4", "9"]
+
+
 def test_a_stop_saves(tmp_path):
     stop = signals.StopRequest()
 

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
+import numpy as np
 import tensorflow as tf
 from absl import logging
 
@@ -128,6 +129,7 @@ class TrainingLoop:
         )
         self.throughput = exp_utils.ThroughputMeter()
         self._last_save_seconds = time.monotonic()
+        self._num_truncated_boxes = 0
         # A stream that stands at the right batch is used again; a new one
         # would begin with the same batch, only later.
         self._stream: tuple[TrainInputFn, int, Iterator[Batch]] | None = None
@@ -201,11 +203,19 @@ class TrainingLoop:
         """Launches steps one by one until the end or a stop."""
         previous = None
         while step < max_steps and stop.signum is None:
-            batch = next(batches, None)
+            try:
+                batch = next(batches, None)
+            except tf.errors.OpError:
+                # What bad input stops goes on from here once it is mended.
+                if previous is not None:
+                    previous.raise_if_fatal()
+                self.save()
+                raise
             if batch is None:
                 logging.warning("The training input ends at step %d", step)
                 break
             step += 1
+            self._count_truncated_boxes(step, batch[1])
             current = self._launch(step, *batch)
             # Looking at the step before keeps the device busy with this one.
             if previous is not None:
@@ -224,6 +234,24 @@ class TrainingLoop:
             self._groundtruth_from_labels(labels),
         )
         return _StepInFlight(step, features, labels, result)
+
+    def _count_truncated_boxes(
+        self, step: int, labels: Mapping[str, Tensor]
+    ) -> None:
+        """Warns of boxes beyond the reader's limit, at every power of two."""
+        num_new = int(
+            np.sum(labels.get(InputDataFields.num_truncated_boxes, 0))
+        )
+        before = self._num_truncated_boxes
+        self._num_truncated_boxes += num_new
+        if self._num_truncated_boxes.bit_length() > before.bit_length():
+            logging.warning(
+                "%d groundtruth boxes left out up to step %d of this run, "
+                "beyond the training reader's max_number_of_boxes: raise it to "
+                "train on all",
+                self._num_truncated_boxes,
+                step,
+            )
 
     def _batches_from(
         self, step: int, input_fn: TrainInputFn
