@@ -134,23 +134,18 @@ def make_train_step(state: TrainState) -> TrainStep:
         images_BHW3: Tensor, true_image_shapes_B3: Tensor, gt: Groundtruth
     ) -> StepResult:
         learning_rate = options.learning_rate(state.global_step.value)
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch([v.value for v in variables.values()])
-            predictions = model.predict(
-                model.normalize(tf.cast(images_BHW3, tf.float32)),
-                true_image_shapes_B3,
-                training=True,
-            )
-            losses = dict(model.loss(predictions, true_image_shapes_B3, gt))
-            if options.add_regularization_loss:
-                losses[LossFields.regularization_loss] = tf.cast(
-                    model.regularization_loss(), tf.float32
-                )
-            total_loss = tf.add_n(list(losses.values()))
-            scaled_loss = _scaled(total_loss, state.loss_scale)
-        grads = tape.gradient(
-            scaled_loss, {n: v.value for n, v in variables.items()}
+        predictions = model.predict(
+            model.normalize(tf.cast(images_BHW3, tf.float32)),
+            true_image_shapes_B3,
+            training=True,
         )
+        losses = dict(model.loss(predictions, true_image_shapes_B3, gt))
+        if options.add_regularization_loss:
+            losses[LossFields.regularization_loss] = tf.cast(
+                model.regularization_loss(), tf.float32
+            )
+        total_loss = sum(losses.values())
+        grads = _gradients(_scaled(total_loss, state.loss_scale), variables)
         # A variable that the loss does not reach is left alone, slots too.
         grads = {n: g for n, g in grads.items() if g is not None}
         grads = _unscaled(grads, state.loss_scale)
@@ -213,6 +208,27 @@ def numerics_error(
         "Lower the learning rate, set train_config.gradient_clipping_by_norm, "
         "or look at the boxes of these images"
     )
+
+
+def _gradients(
+    loss: Tensor, variables: optimizers.Variables
+) -> dict[str, Tensor | None]:
+    """Returns the gradient of each variable, None where the loss has none.
+
+    A weight used at several levels has a gradient from each. Added up at once
+    (AddN, as by a GradientTape), their order depends on which buffer happens
+    to be free; added one by one the sum is the same in every run. TensorFlow's
+    arithmetic optimizer would make one AddN of them again.
+    """
+    tf.config.optimizer.set_experimental_options(
+        {"arithmetic_optimization": False}
+    )
+    grads = tf.gradients(
+        loss,
+        [v.value for v in variables.values()],
+        aggregation_method=tf.AggregationMethod.EXPERIMENTAL_TREE,
+    )
+    return dict(zip(variables, grads, strict=True))
 
 
 def _scaled(loss: Tensor, scale: amp.DynamicLossScale | None) -> Tensor:

@@ -225,3 +225,40 @@ def test_gradient_norms_are_reported_when_asked():
     assert squares**0.5 == pytest.approx(float(result.gradient_norm), rel=1e-5)
     (silent,), _ = make_steps(make_state())
     assert silent.gradient_norms == {}
+
+
+class SharedHead(tiny_detector.TinyDetector):
+    """Uses one head at five levels of one image, as a predictor does."""
+
+    def predict(self, images, true_shapes, training=None):
+        levels = [
+            super(SharedHead, self).predict(images * scale, true_shapes)
+            for scale in (1.0, 0.5, 2.0, 0.25, 3.0)
+        ]
+        return {"boxes": sum(level["boxes"] for level in levels)}
+
+
+def test_gradients_of_a_shared_weight_are_added_in_one_order():
+    # AddN of more than two takes them in the order in which buffers are free.
+    state = make_state(SharedHead())
+    _, moved = make_steps(state)
+    assert BIASES in moved_names(moved)
+    features, labels = next(iter(tiny_detector.input_fn_with()()))
+    graph = (
+        trainer.make_train_step(state)
+        .get_concrete_function(
+            features[InputDataFields.image],
+            features[InputDataFields.true_image_shape],
+            tiny_detector.groundtruth_from_labels(labels),
+        )
+        .graph
+    )
+    num_added = [
+        len(operation.inputs)
+        for operation in graph.get_operations()
+        if operation.type == "AddN"
+    ]
+    assert len(num_added) >= 4
+    assert max(num_added) == 2
+    options = tf.config.optimizer.get_experimental_options()
+    assert options["arithmetic_optimization"] is False
