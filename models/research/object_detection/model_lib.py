@@ -227,7 +227,9 @@ def train_and_evaluate(
                 stop,
                 total_steps=job.train_steps,
             )
-            report.log({"train_throughput": estimator.train_images_per_second})
+            images_per_second = estimator.train_images_per_second
+            if images_per_second:  # None was measured in a short run.
+                report.log({"train_throughput": images_per_second})
             stop.exit_if_requested()
             if target in due:
                 _evaluate(job, VALIDATION, report, stop=stop)

@@ -90,12 +90,13 @@ class ThroughputMeter:
     A mean of the rates of single steps would always say more than was done.
 
     Args:
-        num_warmup_steps: steps that are not counted, such as those which
-            compile.
+        num_warmup_steps: steps that are not counted. A run that is not longer
+            is measured from its second step on: the first one compiles.
     """
 
     def __init__(self, num_warmup_steps: int = 100) -> None:
-        self._num_steps_to_skip = num_warmup_steps
+        self._num_warmup_steps = num_warmup_steps
+        self._num_steps = 0
         self._num_images = 0
         self._seconds = 0.0
         self._step_start_seconds = time.perf_counter()
@@ -107,14 +108,15 @@ class ThroughputMeter:
     def end_step(self, num_images: int) -> None:
         """Counts the step that ends now; the next one begins with it."""
         now = time.perf_counter()
-        if self._num_steps_to_skip > 0:
-            self._num_steps_to_skip -= 1
-        else:
+        self._num_steps += 1
+        if self._num_steps == self._num_warmup_steps + 1:
+            self._num_images, self._seconds = 0, 0.0
+        if self._num_steps > min(self._num_warmup_steps, 1):
             self._num_images += num_images
             self._seconds += now - self._step_start_seconds
         self._step_start_seconds = now
 
     @property
     def images_per_second(self) -> float:
-        """The rate so far, 0 while the warm-up lasts."""
+        """The rate so far, 0 before a step counts."""
         return self._num_images / self._seconds if self._num_images else 0.0

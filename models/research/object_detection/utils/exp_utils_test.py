@@ -67,9 +67,15 @@ def test_the_twelve_values_have_the_reports_names():
     ) == {"Precision/mAP (small)": 0.25, "Recall/AR@100": 0.5}
 
 
-def test_throughput_is_all_images_over_all_seconds(monkeypatch):
-    clock = [0.0]
-    monkeypatch.setattr(time, "perf_counter", lambda: clock[0])
+@pytest.fixture
+def clock(monkeypatch):
+    """A clock that stands still unless its one element is changed."""
+    seconds = [0.0]
+    monkeypatch.setattr(time, "perf_counter", lambda: seconds[0])
+    return seconds
+
+
+def test_throughput_is_all_images_over_all_seconds(clock):
     meter = exp_utils.ThroughputMeter(num_warmup_steps=1)
     for seconds, num_images in ((50, 8), (1, 8), (4, 8), (3, 4)):
         clock[0] += seconds
@@ -81,3 +87,14 @@ def test_throughput_is_all_images_over_all_seconds(monkeypatch):
     clock[0] += 2
     meter.end_step(10)
     assert meter.images_per_second == pytest.approx(30 / 10)
+
+
+def test_a_run_within_the_warm_up_is_measured_without_its_first_step(clock):
+    meter = exp_utils.ThroughputMeter(num_warmup_steps=3)
+    rates = []
+    for seconds, num_images in ((50, 8), (2, 8), (6, 8), (5, 15)):
+        clock[0] += seconds
+        meter.end_step(num_images)
+        rates.append(meter.images_per_second)
+    # Nothing, 8 / 2, 16 / 8, and from the fourth step on that alone.
+    assert rates == [0, 4, 2, 3]
