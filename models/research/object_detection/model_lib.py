@@ -86,6 +86,7 @@ def create_estimator_and_inputs(
     train_steps: int | None = None,
     sample_1_of_n_eval_examples: int | None = None,
     sample_1_of_n_eval_on_train_examples: int = 5,
+    eval_sets: Sequence[str] = (VALIDATION,),
     seed: int = 0,
     compute_dtype: str = "float32",
     allow_xla: bool = False,
@@ -102,6 +103,8 @@ def create_estimator_and_inputs(
             reader if not None.
         sample_1_of_n_eval_on_train_examples: the same, where the training set
             is measured.
+        eval_sets: what will be measured on, VALIDATION or TRAINING; files of
+            other sets need not be there.
         seed: of the first weights, the order of examples, augmentation and
             dropout.
         compute_dtype: a key of `amp.POLICIES`.
@@ -117,16 +120,17 @@ def create_estimator_and_inputs(
     config_check.check_configs(
         configs, is_training=is_training, is_evaluating=True
     )
-    hours = configs["train_config"].keep_checkpoint_every_n_hours
-    run_config = dataclasses.replace(
-        run_config, keep_checkpoint_every_n_hours=hours
-    )
     readers = eval_readers.build(
         configs,
+        eval_sets,
         sample_1_of_n_eval_examples,
         sample_1_of_n_eval_on_train_examples,
     )
-    eval_readers.check_label_maps(configs, readers)
+    used_readers = list(readers.values())
+    if is_training:
+        used_readers.append(configs["train_input_config"])
+    for path in dict.fromkeys(r.label_map_path for r in used_readers):
+        label_map_util.check_num_classes(path, configs["model"].ssd.num_classes)
     # TensorFlow's shuffle takes no seed from a tensor when this one is 0.
     keras.utils.set_random_seed(seed + 1)
     model = model_builder.build(

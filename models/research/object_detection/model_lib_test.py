@@ -180,6 +180,8 @@ def test_every_nth_example_of_the_training_set_is_measured(
         tmp_path,
         is_training=False,
         sample_1_of_n_eval_on_train_examples=sample_1_of_n,
+        eval_sets=[model_lib.TRAINING],
+        overrides="eval_input_path=/not/on/this/machine",
     )
     model_lib.evaluate_once(
         job, str(trained), report_to(""), name=model_lib.TRAINING
@@ -353,3 +355,14 @@ def test_the_command_runs_as_a_module_and_ends_with_a_code(
     assert process.returncode == 4
     assert "none" in stderr.splitlines()[-1]
     assert "Traceback" not in stderr
+
+
+def test_an_evaluation_needs_no_training_set(config_path, trained, tmp_path):
+    job = make_job(
+        config_path,
+        tmp_path,
+        "train_input_path=/not/on/this/machine",
+        is_training=False,
+    )
+    model_lib.evaluate_once(job, str(trained), report_to(""))
+    assert evaluations(tmp_path)[4].num_images > 0

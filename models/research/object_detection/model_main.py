@@ -111,6 +111,11 @@ flags.mark_flags_as_required(["pipeline_config_path", "model_dir"])
 def main(_: list[str]) -> None:
     """Does what the flags say."""
     _set_up_process()
+    eval_set = (
+        model_lib.TRAINING
+        if FLAGS.checkpoint_dir and FLAGS.eval_training_data
+        else model_lib.VALIDATION
+    )
     job = model_lib.create_estimator_and_inputs(
         RunConfig(
             FLAGS.model_dir,
@@ -127,6 +132,7 @@ def main(_: list[str]) -> None:
         sample_1_of_n_eval_on_train_examples=(
             FLAGS.sample_1_of_n_eval_on_train_examples
         ),
+        eval_sets=[eval_set],
         seed=FLAGS.seed,
         compute_dtype=amp.compute_dtype(FLAGS.amp, FLAGS.amp_dtype),
         allow_xla=FLAGS.allow_xla,
@@ -145,10 +151,7 @@ def main(_: list[str]) -> None:
     evaluate = (
         model_lib.evaluate_once if FLAGS.run_once else model_lib.continuous_eval
     )
-    name = (
-        model_lib.TRAINING if FLAGS.eval_training_data else model_lib.VALIDATION
-    )
-    evaluate(job, FLAGS.checkpoint_dir, report, name=name)
+    evaluate(job, FLAGS.checkpoint_dir, report, name=eval_set)
 
 
 def _set_up_process() -> None:
