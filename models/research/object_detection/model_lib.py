@@ -26,6 +26,7 @@ from object_detection.builders import (
     train_options_builder,
 )
 from object_detection.core import errors
+from object_detection.protos import input_reader_pb2
 from object_detection.training import (
     amp,
     checkpoint_manager,
@@ -126,11 +127,7 @@ def create_estimator_and_inputs(
         sample_1_of_n_eval_examples,
         sample_1_of_n_eval_on_train_examples,
     )
-    used_readers = list(readers.values())
-    if is_training:
-        used_readers.append(configs["train_input_config"])
-    for path in dict.fromkeys(r.label_map_path for r in used_readers):
-        label_map_util.check_num_classes(path, configs["model"].ssd.num_classes)
+    eval_readers.check_label_maps(configs, readers.values(), is_training)
     # TensorFlow's shuffle takes no seed from a tensor when this one is 0.
     keras.utils.set_random_seed(seed + 1)
     model = model_builder.build(
@@ -160,14 +157,7 @@ def create_estimator_and_inputs(
             _make_train_input_fn(configs, seed) if is_training else None
         ),
         eval_input_fns={
-            name: inputs.create_eval_input_fn(
-                configs["eval_config"],
-                reader,
-                configs["model"],
-                batch_size=configs["eval_config"].batch_size,
-                num_shards=1,
-                shard_index=0,
-            )
+            name: _make_eval_input_fn(configs, reader)
             for name, reader in readers.items()
         },
         categories={
@@ -351,6 +341,17 @@ def _resolved_configs(
     if train_steps is not None:
         configs["train_config"].num_steps = train_steps
     return configs
+
+
+def _make_eval_input_fn(
+    configs: config_util.Configs, reader: input_reader_pb2.InputReader
+) -> InputFn:
+    return inputs.create_eval_input_fn(
+        configs["eval_config"],
+        reader,
+        configs["model"],
+        batch_size=configs["eval_config"].batch_size,
+    )
 
 
 def _make_train_input_fn(

@@ -129,6 +129,10 @@ def make_train_step(state: TrainState) -> TrainStep:
     """
     model, options = state.model, state.options
     variables = state.trained_variables
+    # It would join the sums that `_gradients` keeps apart.
+    tf.config.optimizer.set_experimental_options(
+        {"arithmetic_optimization": False}
+    )
 
     def train_step(
         images_BHW3: Tensor, true_image_shapes_B3: Tensor, gt: Groundtruth
@@ -217,12 +221,8 @@ def _gradients(
 
     A weight used at several levels has a gradient from each. Added up at once
     (AddN, as by a GradientTape), their order depends on which buffer happens
-    to be free; added one by one the sum is the same in every run. TensorFlow's
-    arithmetic optimizer would make one AddN of them again.
+    to be free; added one by one the sum is the same in every run.
     """
-    tf.config.optimizer.set_experimental_options(
-        {"arithmetic_optimization": False}
-    )
     grads = tf.gradients(
         loss,
         [v.value for v in variables.values()],

@@ -1,11 +1,11 @@
 """The data sets that a detector can be measured on."""
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from object_detection.core import errors
 from object_detection.protos import input_reader_pb2
-from object_detection.utils import config_util
+from object_detection.utils import config_util, label_map_util
 
 VALIDATION = "eval"
 TRAINING = "eval_training_data"
@@ -43,3 +43,25 @@ def build(
                 "set give it a tf_record_input_reader"
             )
     return readers
+
+
+def check_label_maps(
+    configs: config_util.Configs,
+    readers: Iterable[input_reader_pb2.InputReader],
+    is_training: bool,
+) -> None:
+    """Makes sure that label maps and model agree on the classes.
+
+    Args:
+        configs: the parts of a config.
+        readers: the sets to measure on.
+        is_training: whether the training reader is used, too.
+
+    Raises:
+        ConfigError: they do not.
+    """
+    paths = [reader.label_map_path for reader in readers]
+    if is_training:
+        paths.append(configs["train_input_config"].label_map_path)
+    for path in dict.fromkeys(paths):
+        label_map_util.check_num_classes(path, configs["model"].ssd.num_classes)
