@@ -3,8 +3,9 @@
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from object_detection.builders import preprocessor_crop_builder
 from object_detection.core import errors
-from object_detection.preprocessing import augment_boxes, crop, examples
+from object_detection.preprocessing import augment_boxes, examples
 from object_detection.protos import preprocessor_pb2
 
 
@@ -16,29 +17,11 @@ def _random_horizontal_flip(
     )
 
 
-def _random_crop_image(
-    config: preprocessor_pb2.RandomCropImage,
-) -> examples.Step:
-    return crop.make_random_crop_image(
-        crop.RandomCrop(
-            min_object_covered=config.min_object_covered,
-            aspect_ratio_range=(
-                config.min_aspect_ratio,
-                config.max_aspect_ratio,
-            ),
-            area_range=(config.min_area, config.max_area),
-            overlap_thresh=config.overlap_thresh,
-            clip_boxes=config.clip_boxes,
-            random_coef=config.random_coef,
-        )
-    )
-
-
 # The one place where an augmentation is registered: name of its field in
 # PreprocessingStep -> function from its message to a step.
 _MAKERS: dict[str, Callable[[Any], examples.Step]] = {
     "random_horizontal_flip": _random_horizontal_flip,
-    "random_crop_image": _random_crop_image,
+    **preprocessor_crop_builder.MAKERS,
 }
 
 
