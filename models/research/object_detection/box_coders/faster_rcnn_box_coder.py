@@ -33,6 +33,7 @@ class FasterRcnnBoxCoder:
     scale_factors: tuple[float, float, float, float] = (10.0, 10.0, 5.0, 5.0)
 
     code_size = 4
+    num_keypoints = 0
 
     def __post_init__(self) -> None:
         if len(self.scale_factors) != 4 or min(self.scale_factors) <= 0:

@@ -56,4 +56,5 @@ class DetectionResultFields:
     detection_boxes = "detection_boxes"
     detection_scores = "detection_scores"
     detection_classes = "detection_classes"
+    detection_keypoints = "detection_keypoints"
     num_detections = "num_detections"

@@ -18,11 +18,19 @@ Tensor = Any
 
 
 class BoxCoder(Protocol):
-    """What `box_coders` offer."""
+    """What `box_coders` offer.
+
+    A coder whose `num_keypoints` is not 0 takes the keypoints of the boxes,
+    float32 [..., num_keypoints, 2] (y, x), as a third argument of
+    `encode_boxes`, and also has `decode_keypoints(codes, anchors)`.
+    """
 
     code_size: int
+    num_keypoints: int
 
-    def encode_boxes(self, boxes: Tensor, anchors: Tensor) -> Tensor: ...
+    def encode_boxes(
+        self, boxes: Tensor, anchors: Tensor, *keypoints: Tensor
+    ) -> Tensor: ...
 
     def decode_boxes(self, codes: Tensor, anchors: Tensor) -> Tensor: ...
 
@@ -72,7 +80,8 @@ class TargetAssigner:
             Targets; `class_weights` is [B, A, 1], for all classes alike.
 
         Raises:
-            ValueError: the class vectors are neither K nor K - 1 long.
+            ValueError: the class vectors are neither K nor K - 1 long, or the
+                coder wants keypoints and there are none.
         """
         groundtruth = _with_a_row(groundtruth)
         classes_BGK = self._with_background_column(groundtruth.classes)
@@ -98,15 +107,33 @@ class TargetAssigner:
             gather.take_rows(classes_BGK, row_BA),
             np.asarray(self.unmatched_class_label, np.float32),
         )
-        box_codes = self.box_coder.encode_boxes(
-            gather.take_rows(groundtruth.boxes, row_BA), anchors_A4
-        )
+        box_codes = self._encode_rows(groundtruth, row_BA, anchors_A4)
         return containers.Targets(
             class_targets=class_targets_BAK,
             class_weights=class_weight_BA[:, :, None],
             box_codes=ops.where(is_matched_BA[:, :, None], box_codes, 0.0),
             box_weights=weight_BA,
             match=match,
+        )
+
+    def _encode_rows(
+        self,
+        groundtruth: containers.Groundtruth,
+        row_BA: Tensor,
+        anchors_A4: Tensor,
+    ) -> Tensor:
+        boxes_BA4 = gather.take_rows(groundtruth.boxes, row_BA)
+        if not self.box_coder.num_keypoints:
+            return self.box_coder.encode_boxes(boxes_BA4, anchors_A4)
+        if groundtruth.keypoints is None:
+            raise ValueError(
+                f"expected groundtruth with {self.box_coder.num_keypoints} "
+                "keypoints a box, got none"
+            )
+        return self.box_coder.encode_boxes(
+            boxes_BA4,
+            anchors_A4,
+            gather.take_rows(groundtruth.keypoints, row_BA),
         )
 
     def _with_background_column(self, classes: Tensor) -> Tensor:
@@ -125,8 +152,12 @@ def _with_a_row(groundtruth: containers.Groundtruth) -> containers.Groundtruth:
     num_rows = ops.shape(groundtruth.boxes)[1]
     if isinstance(num_rows, int) and num_rows > 0:
         return groundtruth
+    keypoints = groundtruth.keypoints
+    if keypoints is not None:
+        keypoints = ops.pad(keypoints, [[0, 0], [0, 1], [0, 0], [0, 0]])
     return groundtruth._replace(
         boxes=ops.pad(groundtruth.boxes, [[0, 0], [0, 1], [0, 0]]),
         classes=ops.pad(groundtruth.classes, [[0, 0], [0, 1], [0, 0]]),
         weights=ops.pad(groundtruth.weights, [[0, 0], [0, 1]]),
+        keypoints=keypoints,
     )
