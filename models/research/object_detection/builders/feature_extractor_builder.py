@@ -1,6 +1,9 @@
 """Builds the SSD feature extractor that a config's `type` names."""
 
-from collections.abc import Callable
+import dataclasses
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from absl import logging
 
@@ -9,19 +12,97 @@ from object_detection.core import conv_layers, errors
 from object_detection.core import hyperparams as hyperparams_lib
 from object_detection.models import ssd_feature_extractor
 from object_detection.models import (
-    ssd_mobilenet_v1_fpn_feature_extractor as mobilenet_v1_fpn,
+    ssd_mobilenet_v1_feature_extractor as ssd_mobilenet_v1,
 )
 from object_detection.models import (
-    ssd_resnet_v1_fpn_feature_extractor as resnet_v1_fpn,
+    ssd_mobilenet_v1_fpn_feature_extractor as ssd_mobilenet_v1_fpn,
+)
+from object_detection.models import (
+    ssd_resnet_v1_fpn_feature_extractor as ssd_resnet_v1_fpn,
+)
+from object_detection.models import (
+    ssd_resnet_v1_ppn_feature_extractor as ssd_resnet_v1_ppn,
 )
 from object_detection.protos import ssd_pb2
 from slim.nets import mobilenet_v1, resnet_v1
 
-_RESNET_LAYERS = {
-    "ssd_resnet50_v1_fpn": 50,
-    "ssd_resnet101_v1_fpn": 101,
-    "ssd_resnet152_v1_fpn": 152,
+_PATH = "feature_extractor"
+
+
+@dataclasses.dataclass(frozen=True)
+class _Kind:
+    """What one `type` is made by, and which fields it takes.
+
+    Attributes:
+        build: makes the extractor.
+        default_hyperparams: whether normalisations train -> the backbone's
+            own hyperparameters; None where those of the config are a must.
+        has_pyramid: whether it takes `fpn`.
+        only: field -> the one value that it may have.
+        ignored: fields that it does not use.
+    """
+
+    build: Callable[
+        [ssd_feature_extractor.ExtractorOptions],
+        ssd_feature_extractor.SSDFeatureExtractor,
+    ]
+    default_hyperparams: (
+        Callable[[bool], hyperparams_lib.ConvHyperparams] | None
+    )
+    has_pyramid: bool = False
+    only: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    ignored: Sequence[str] = ()
+
+
+# The one place where an extractor is registered.
+_KINDS = {
+    "ssd_mobilenet_v1": _Kind(
+        ssd_mobilenet_v1.build, mobilenet_v1.default_hyperparams
+    ),
+    "embedded_ssd_mobilenet_v1": _Kind(
+        ssd_mobilenet_v1.build_embedded,
+        mobilenet_v1.default_hyperparams,
+        only={"pad_to_multiple": 1},
+    ),
+    "ssd_mobilenet_v1_fpn": _Kind(
+        ssd_mobilenet_v1_fpn.build,
+        mobilenet_v1.default_hyperparams,
+        has_pyramid=True,
+    ),
+    "ssd_mobilenet_v1_ppn": _Kind(
+        ssd_mobilenet_v1.build_with_pooling,
+        mobilenet_v1.default_hyperparams,
+        ignored=("use_depthwise",),
+    ),
+    **{
+        f"ssd_resnet{num_layers}_v1_fpn": _Kind(
+            functools.partial(ssd_resnet_v1_fpn.build, num_layers),
+            resnet_v1.default_hyperparams,
+            has_pyramid=True,
+            only={"depth_multiplier": 1.0, "use_explicit_padding": False},
+            ignored=("min_depth", "use_depthwise"),
+        )
+        for num_layers in resnet_v1.NUM_UNITS_PER_BLOCK
+    },
+    **{
+        f"ssd_resnet{num_layers}_v1_ppn": _Kind(
+            functools.partial(ssd_resnet_v1_ppn.build, num_layers),
+            resnet_v1.default_hyperparams,
+            ignored=(
+                "depth_multiplier",
+                "min_depth",
+                "use_depthwise",
+                "use_explicit_padding",
+            ),
+        )
+        for num_layers in resnet_v1.NUM_UNITS_PER_BLOCK
+    },
 }
+
+
+def types() -> list[str]:
+    """Returns every value that `type` may have."""
+    return sorted(_KINDS)
 
 
 def build(
@@ -49,114 +130,95 @@ def build(
     Raises:
         errors.ConfigError: an unknown type, or a field that it does not take.
     """
-    builders: dict[str, Callable] = {
-        **dict.fromkeys(_RESNET_LAYERS, _build_resnet_v1_fpn),
-        "ssd_mobilenet_v1_fpn": _build_mobilenet_v1_fpn,
-    }
-    if config.type not in builders:
+    if config.type not in _KINDS:
         raise errors.ConfigError(
-            f"feature_extractor.type: unknown {config.type!r}: expected one "
-            f"of {', '.join(sorted(builders))}"
+            f"{_PATH}.type: unknown {config.type!r}: expected one "
+            f"of {', '.join(types())}"
         )
-    if config.conv_hyperparams.HasField("group_norm"):
-        raise errors.ConfigError(
-            "feature_extractor.conv_hyperparams.group_norm: not supported; "
-            "use batch_norm"
-        )
-    _check_sizes(config)
+    kind = _KINDS[config.type]
+    _check_ranges(config)
+    _check_kind(config, kind)
     trains_batch_norm = is_training and not enforce_freeze_batchnorm
-    return builders[config.type](
-        config,
-        hyperparams_builder.build(config.conv_hyperparams, trains_batch_norm),
-        trains_batch_norm and not freeze_batchnorm,
-        in_channels=in_channels,
-        pad_to_multiple=config.pad_to_multiple,
-        min_level=config.fpn.min_level,
-        max_level=config.fpn.max_level,
-        additional_layer_depth=config.fpn.additional_layer_depth,
-        dtype=dtype_policy,
+    hyperparams = hyperparams_builder.build(
+        config.conv_hyperparams, trains_batch_norm
+    )
+    backbone_hyperparams = hyperparams
+    if not config.override_base_feature_extractor_hyperparams:
+        backbone_hyperparams = kind.default_hyperparams(
+            trains_batch_norm and not freeze_batchnorm
+        )
+    return kind.build(
+        ssd_feature_extractor.ExtractorOptions(
+            hyperparams=hyperparams,
+            backbone_hyperparams=backbone_hyperparams,
+            depth_multiplier=config.depth_multiplier,
+            min_depth=config.min_depth,
+            use_depthwise=config.use_depthwise,
+            use_explicit_padding=config.use_explicit_padding,
+            pad_to_multiple=config.pad_to_multiple,
+            in_channels=in_channels,
+            min_level=config.fpn.min_level,
+            max_level=config.fpn.max_level,
+            additional_layer_depth=config.fpn.additional_layer_depth,
+            dtype=dtype_policy,
+        )
     )
 
 
-def _check_sizes(config: ssd_pb2.SsdFeatureExtractor) -> None:
+def _check_kind(config: ssd_pb2.SsdFeatureExtractor, kind: _Kind) -> None:
+    """Refuses or warns about the fields that the type does not take."""
+    if config.HasField("fpn") and not kind.has_pyramid:
+        raise errors.ConfigError(
+            f"{_PATH}.fpn: {config.type} has no feature pyramid; remove the "
+            "block or use a type that ends in _fpn"
+        )
+    if (
+        kind.default_hyperparams is None
+        and not config.override_base_feature_extractor_hyperparams
+    ):
+        raise errors.ConfigError(
+            f"{_PATH}.override_base_feature_extractor_hyperparams: "
+            f"{config.type} takes only true, got false"
+        )
+    for field, value in kind.only.items():
+        if getattr(config, field) != value:
+            raise errors.ConfigError(
+                f"{_PATH}.{field}: {config.type} takes only "
+                f"{str(value).lower()}, got {getattr(config, field)}"
+            )
+    for field in kind.ignored:
+        default = config.DESCRIPTOR.fields_by_name[field].default_value
+        if getattr(config, field) != default:
+            logging.warning(
+                "%s.%s: has no effect on %s", _PATH, field, config.type
+            )
+
+
+def _check_ranges(config: ssd_pb2.SsdFeatureExtractor) -> None:
+    if config.conv_hyperparams.HasField("group_norm"):
+        raise errors.ConfigError(
+            f"{_PATH}.conv_hyperparams.group_norm: not supported; "
+            "use batch_norm"
+        )
     for field in ("pad_to_multiple", "min_depth"):
         if getattr(config, field) < 1:
             raise errors.ConfigError(
-                f"feature_extractor.{field}: expected at least 1, got "
+                f"{_PATH}.{field}: expected at least 1, got "
                 f"{getattr(config, field)}"
             )
     if config.depth_multiplier <= 0:
         raise errors.ConfigError(
-            "feature_extractor.depth_multiplier: expected more than 0, got "
+            f"{_PATH}.depth_multiplier: expected more than 0, got "
             f"{config.depth_multiplier:g}"
         )
     fpn = config.fpn
     if not 2 <= fpn.min_level <= min(fpn.max_level, 5):
         raise errors.ConfigError(
-            "feature_extractor.fpn: expected min_level from 2 to 5 and "
+            f"{_PATH}.fpn: expected min_level from 2 to 5 and "
             f"max_level not below it, got {fpn.min_level} and {fpn.max_level}"
         )
     if fpn.additional_layer_depth < 1:
         raise errors.ConfigError(
-            "feature_extractor.fpn.additional_layer_depth: expected at least "
+            f"{_PATH}.fpn.additional_layer_depth: expected at least "
             f"1, got {fpn.additional_layer_depth}"
         )
-
-
-def _build_resnet_v1_fpn(
-    config: ssd_pb2.SsdFeatureExtractor,
-    hyperparams: hyperparams_lib.ConvHyperparams,
-    trains_default_batch_norm: bool,
-    **arguments: int | conv_layers.DTypePolicy,
-) -> ssd_feature_extractor.SSDFeatureExtractor:
-    if config.depth_multiplier != 1.0:
-        raise errors.ConfigError(
-            f"feature_extractor.depth_multiplier: {config.type} takes only "
-            f"1.0, got {config.depth_multiplier}"
-        )
-    if config.use_explicit_padding:
-        raise errors.ConfigError(
-            f"feature_extractor.use_explicit_padding: {config.type} takes "
-            "only false, got true"
-        )
-    for field in ("use_depthwise", "min_depth"):
-        default = config.DESCRIPTOR.fields_by_name[field].default_value
-        if getattr(config, field) != default:
-            logging.warning(
-                "feature_extractor.%s: has no effect on %s",
-                field,
-                config.type,
-            )
-    backbone_hyperparams = hyperparams
-    if not config.override_base_feature_extractor_hyperparams:
-        backbone_hyperparams = resnet_v1.default_hyperparams(
-            trains_default_batch_norm
-        )
-    return resnet_v1_fpn.SSDResnetV1FpnFeatureExtractor(
-        _RESNET_LAYERS[config.type],
-        hyperparams,
-        backbone_hyperparams,
-        **arguments,
-    )
-
-
-def _build_mobilenet_v1_fpn(
-    config: ssd_pb2.SsdFeatureExtractor,
-    hyperparams: hyperparams_lib.ConvHyperparams,
-    trains_default_batch_norm: bool,
-    **arguments: int | conv_layers.DTypePolicy,
-) -> ssd_feature_extractor.SSDFeatureExtractor:
-    backbone_hyperparams = hyperparams
-    if not config.override_base_feature_extractor_hyperparams:
-        backbone_hyperparams = mobilenet_v1.default_hyperparams(
-            trains_default_batch_norm
-        )
-    return mobilenet_v1_fpn.SSDMobileNetV1FpnFeatureExtractor(
-        hyperparams,
-        backbone_hyperparams,
-        depth_multiplier=config.depth_multiplier,
-        min_depth=config.min_depth,
-        use_depthwise=config.use_depthwise,
-        use_explicit_padding=config.use_explicit_padding,
-        **arguments,
-    )

@@ -77,7 +77,7 @@ def first_norm(extractor):
 
 
 def pyramid_norm(extractor):
-    return extractor._pyramid._smoothings[0]._norms[0]
+    return extractor._neck._smoothings[0]._norms[0]
 
 
 # What design calls a deliberate likeness: where conv_hyperparams governs,
@@ -168,7 +168,7 @@ def test_fields_reach_the_extractor():
     assert f"{scope}/fpn/smoothing_1/pointwise_weights" in names
     assert names[f"{scope}/Conv2d_0/weights"].shape[2] == 1
     assert extractor.pad_to_multiple == 32
-    assert extractor._pyramid._pad_explicitly
+    assert extractor._neck._pad_explicitly
     assert extractor.compute_dtype == "bfloat16"
     assert extractor.feature_map_channels == [16] * 3
 
@@ -203,20 +203,22 @@ def test_what_is_not_supported_is_refused(text, message):
         feature_extractor_builder.build(config, True)
 
 
-def test_resnet_says_which_fields_do_nothing(caplog, monkeypatch):
-    monkeypatch.setattr(
-        feature_extractor_builder.resnet_v1_fpn,
-        "SSDResnetV1FpnFeatureExtractor",
-        lambda *_, **__: None,
-    )
-    config = parse(SMALL)
-    config.MergeFrom(
-        parse(
-            "type: 'ssd_resnet50_v1_fpn' depth_multiplier: 1 "
-            "use_depthwise: true min_depth: 32"
-        )
-    )
+@pytest.mark.parametrize(
+    ("kind", "fields"),
+    [
+        ("ssd_resnet50_v1_fpn", ["use_depthwise", "min_depth"]),
+        ("ssd_mobilenet_v1_ppn", ["use_depthwise"]),
+    ],
+)
+def test_fields_that_do_nothing_are_named(kind, fields, caplog):
+    config = parse(SMALL + "use_depthwise: true min_depth: 32")
+    config.MergeFrom(parse(f"type: '{kind}' depth_multiplier: 1"))
+    if not kind.endswith("_fpn"):
+        config.ClearField("fpn")
     with caplog.at_level(logging.WARNING):
         feature_extractor_builder.build(config, True)
-    for field in ("use_depthwise", "min_depth"):
-        assert f"{field}: has no effect" in caplog.text
+    found = [record.getMessage() for record in caplog.records]
+    assert sorted(found) == sorted(
+        f"feature_extractor.{field}: has no effect on {kind}"
+        for field in fields
+    )

@@ -64,6 +64,14 @@ def build(
         in_channels=_num_image_channels(config.image_resizer),
         dtype_policy=dtype_policy,
     )
+    if image_resizer.static_size_px is not None:
+        try:
+            feature_extractor.check_image_size(image_resizer.static_size_px)
+        except ValueError as error:
+            raise errors.ConfigError(
+                f"model.ssd.image_resizer: {config.feature_extractor.type}: "
+                f"{error}"
+            ) from error
     num_channels = feature_extractor.feature_map_channels
     num_anchors_per_location = anchor_generator.num_anchors_per_location
     if len(num_channels) != len(num_anchors_per_location):

@@ -20,14 +20,19 @@ HYPERPARAMS = hyperparams_lib.ConvHyperparams(
 
 def make_mobilenet(**arguments):
     arguments = {"depth_multiplier": 0.25, "min_depth": 4, **arguments}
-    return mobilenet_v1_fpn.SSDMobileNetV1FpnFeatureExtractor(
-        HYPERPARAMS, HYPERPARAMS, **arguments
+    return mobilenet_v1_fpn.build(
+        ssd_feature_extractor.ExtractorOptions(
+            HYPERPARAMS, HYPERPARAMS, **arguments
+        )
     )
 
 
 def make_resnet(**arguments):
-    return resnet_v1_fpn.SSDResnetV1FpnFeatureExtractor(
-        50, HYPERPARAMS, HYPERPARAMS, additional_layer_depth=16, **arguments
+    return resnet_v1_fpn.build(
+        50,
+        ssd_feature_extractor.ExtractorOptions(
+            HYPERPARAMS, HYPERPARAMS, additional_layer_depth=16, **arguments
+        ),
     )
 
 

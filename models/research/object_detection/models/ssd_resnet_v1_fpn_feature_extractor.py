@@ -1,95 +1,40 @@
 """SSD feature extractors of ResNet v1 with a feature pyramid."""
 
-from typing import Any
-
-from keras import ops
-
-from object_detection.core import conv_layers
-from object_detection.core import hyperparams as hyperparams_lib
-from object_detection.models import (
-    feature_map_generators,
-    ssd_feature_extractor,
-)
+from object_detection.models import feature_pyramid, ssd_feature_extractor
 from slim.nets import resnet_v1
 
-Tensor = Any
+MIN_SIDE_PX = 129
 
-# Mean red, green and blue of ImageNet's training images, in 0..255.
-_CHANNEL_MEANS = (123.68, 116.779, 103.939)
-_COARSEST_BACKBONE_LEVEL = 5
+_ENDPOINT_OF_LEVEL = {2: "block1", 3: "block2", 4: "block3", 5: "block4"}
 
 
-class SSDResnetV1FpnFeatureExtractor(ssd_feature_extractor.SSDFeatureExtractor):
-    """Feature maps of levels `min_level` to `max_level`, of one depth each.
+def build(
+    num_layers: int, options: ssd_feature_extractor.ExtractorOptions
+) -> ssd_feature_extractor.SSDFeatureExtractor:
+    """Builds the feature maps of levels `min_level` to `max_level`.
 
-    Level l has stride 2**l. Up to level 5 they come from the backbone's
-    blocks, the rest from strided convolutions.
+    Up to level 5 they come from the backbone's blocks, the rest from strided
+    convolutions.
+
+    Args:
+        num_layers: 50, 101 or 152.
+        options: depth_multiplier, min_depth, use_depthwise and
+            use_explicit_padding must have their defaults.
     """
-
-    min_side_px = 129
-
-    def __init__(
-        self,
-        num_layers: int,
-        hyperparams: hyperparams_lib.ConvHyperparams,
-        backbone_hyperparams: hyperparams_lib.ConvHyperparams,
-        *,
-        min_level: int = 3,
-        max_level: int = 7,
-        additional_layer_depth: int = 256,
-        pad_to_multiple: int = 1,
-        in_channels: int = 3,
-        dtype: conv_layers.DTypePolicy = None,
-    ) -> None:
-        """Makes all variables.
-
-        Args:
-            num_layers: 50, 101 or 152.
-            hyperparams: of the pyramid.
-            backbone_hyperparams: of the backbone.
-            min_level: 2 or more.
-            max_level: `min_level` or more.
-            additional_layer_depth: channels of every map.
-            pad_to_multiple: see the base class.
-            in_channels: of the images.
-            dtype: Keras dtype policy.
-        """
-        super().__init__(pad_to_multiple, dtype)
-        scope = f"FeatureExtractor/resnet_v1_{num_layers}"
-        self._backbone = resnet_v1.ResNetV1(
-            scope, num_layers, backbone_hyperparams, in_channels, dtype
-        )
-        base_max_level = min(max_level, _COARSEST_BACKBONE_LEVEL)
-        self._endpoints = [
-            f"block{level - 1}"
-            for level in range(min_level, base_max_level + 1)
-        ]
-        channels = self._backbone.endpoint_channels
-        self._pyramid = feature_map_generators.FeaturePyramid(
-            f"{scope}/fpn",
-            [channels[endpoint] for endpoint in self._endpoints],
-            additional_layer_depth,
-            [
-                f"bottom_up_block{level}"
-                for level in range(base_max_level, max_level)
-            ],
-            hyperparams,
-            dtype=dtype,
-        )
-        num_maps = max_level - min_level + 1
-        self.feature_map_channels = [additional_layer_depth] * num_maps
-        self.built = True
-
-    def preprocess(self, images: Tensor) -> Tensor:
-        """Subtracts the mean colour from images of three channels."""
-        images = ops.cast(images, "float32")
-        if images.shape[-1] != len(_CHANNEL_MEANS):
-            return images
-        return images - ops.convert_to_tensor(_CHANNEL_MEANS, "float32")
-
-    def _extract(self, images: Tensor, training: bool) -> list[Tensor]:
-        endpoints = self._backbone(images, training=training)
-        return self._pyramid(
-            [endpoints[endpoint] for endpoint in self._endpoints],
-            training=training,
-        )
+    scope = f"{ssd_feature_extractor.SCOPE}/resnet_v1_{num_layers}"
+    return feature_pyramid.extractor_with_pyramid(
+        resnet_v1.ResNetV1(
+            scope,
+            num_layers,
+            options.backbone_hyperparams,
+            options.in_channels,
+            options.dtype,
+        ),
+        scope,
+        _ENDPOINT_OF_LEVEL,
+        lambda level: f"bottom_up_block{level}",
+        options,
+        depth=options.additional_layer_depth,
+        preprocess=ssd_feature_extractor.subtract_mean_color,
+        min_side_px=MIN_SIDE_PX,
+    )

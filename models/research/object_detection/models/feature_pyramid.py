@@ -1,9 +1,9 @@
-"""Layers that turn a backbone's endpoints into a detector's feature maps.
+"""Feature pyramid network: what joins fine and coarse endpoints.
 
 Dimensions: B image, H height, W width, F channels.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -11,6 +11,7 @@ from keras import ops
 
 from object_detection.core import conv_blocks, conv_layers
 from object_detection.core import hyperparams as hyperparams_lib
+from object_detection.models import ssd_feature_extractor
 
 Tensor = Any
 
@@ -21,6 +22,9 @@ class FeaturePyramid(keras.layers.Layer):
     As in the TF1 API, and unlike in the paper, the coarsest endpoint's
     projection is used as it is, without a smoothing convolution, and the
     maps beyond it come from it by strided convolutions.
+
+    Attributes:
+        feature_map_channels: list of the channels of each map, finest first.
     """
 
     def __init__(
@@ -83,6 +87,8 @@ class FeaturePyramid(keras.layers.Layer):
             for number in range(1, len(in_channels))
         ]
         self._coarse = [conv3x3(name, stride=2) for name in coarse_scopes]
+        num_maps = len(in_channels) + len(coarse_scopes)
+        self.feature_map_channels = [depth] * num_maps
         self.built = True
 
     def call(
@@ -167,3 +173,61 @@ def _add_upsampled_and_cropped(coarse: Tensor, fine: Tensor) -> Tensor:
     upsampled = ops.repeat(ops.repeat(coarse, 2, axis=1), 2, axis=2)
     _, height, width, _ = ops.shape(fine)
     return upsampled[:, :height, :width, :] + fine
+
+
+def extractor_with_pyramid(
+    backbone: ssd_feature_extractor.Backbone,
+    scope: str,
+    endpoint_of_level: Mapping[int, str],
+    name_coarse_layer: Callable[[int], str],
+    options: ssd_feature_extractor.ExtractorOptions,
+    *,
+    depth: int,
+    preprocess: Callable[[Tensor], Tensor],
+    min_side_px: int,
+) -> ssd_feature_extractor.SSDFeatureExtractor:
+    """Puts a feature pyramid on a backbone.
+
+    Args:
+        backbone: has the endpoints.
+        scope: of the backbone; that of the pyramid is 'fpn' below it.
+        endpoint_of_level: the endpoint at stride 2**level.
+        name_coarse_layer: level that a coarse map is made from -> name of
+            the convolution that does so.
+        options: levels, padding, hyperparams and use_depthwise count.
+        depth: channels of every map.
+        preprocess: see SSDFeatureExtractor.
+        min_side_px: see ImageSizeRule.
+    """
+    coarsest_endpoint_level = min(options.max_level, max(endpoint_of_level))
+    endpoints = [
+        endpoint_of_level[level]
+        for level in range(options.min_level, coarsest_endpoint_level + 1)
+    ]
+    pyramid = FeaturePyramid(
+        f"{scope}/fpn",
+        [backbone.endpoint_channels[endpoint] for endpoint in endpoints],
+        depth,
+        [
+            name_coarse_layer(level)
+            for level in range(coarsest_endpoint_level, options.max_level)
+        ],
+        options.hyperparams,
+        separable=options.use_depthwise,
+        pad_explicitly=options.use_explicit_padding,
+        dtype=options.dtype,
+    )
+    doubling_levels = None
+    if not options.use_explicit_padding:
+        doubling_levels = (options.min_level, coarsest_endpoint_level)
+    return ssd_feature_extractor.SSDFeatureExtractor(
+        backbone,
+        endpoints,
+        pyramid,
+        preprocess=preprocess,
+        image_size_rule=ssd_feature_extractor.ImageSizeRule(
+            min_side_px, doubling_levels=doubling_levels
+        ),
+        pad_to_multiple=options.pad_to_multiple,
+        dtype=options.dtype,
+    )

@@ -4,7 +4,7 @@ import pytest
 
 from object_detection.core import hyperparams as hyperparams_lib
 from object_detection.core import naming
-from object_detection.models import feature_map_generators
+from object_detection.models import feature_pyramid
 
 HYPERPARAMS = hyperparams_lib.ConvHyperparams(
     keras.initializers.RandomNormal(stddev=0.4),
@@ -23,19 +23,17 @@ def upsampled(maps):
 
 def test_adds_each_coarse_pixel_to_the_four_it_covers():
     coarse, fine = numbers(2, 2, 3, 5), numbers(2, 4, 6, 5, seed=1)
-    found = np.asarray(feature_map_generators.add_upsampled(coarse, fine))
+    found = np.asarray(feature_pyramid.add_upsampled(coarse, fine))
     np.testing.assert_array_equal(found, upsampled(coarse) + fine)
 
 
 def test_maps_that_are_not_twice_the_next_are_refused():
     with pytest.raises(ValueError, match=r"\(5, 6\) above \(2, 3\)"):
-        feature_map_generators.add_upsampled(
-            numbers(1, 2, 3, 4), numbers(1, 5, 6, 4)
-        )
+        feature_pyramid.add_upsampled(numbers(1, 2, 3, 4), numbers(1, 5, 6, 4))
 
 
 def make(**arguments):
-    return feature_map_generators.FeaturePyramid(
+    return feature_pyramid.FeaturePyramid(
         "f/fpn", [3, 4, 5], 6, ["down_5", "down_6"], HYPERPARAMS, **arguments
     )
 

@@ -1,0 +1,264 @@
+"""Holds what is true of every feature extractor, whatever its network is.
+
+Each has one row in EXPECTED: a type without a row fails.
+"""
+
+import json
+import pathlib
+from typing import NamedTuple
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from google.protobuf import text_format
+
+from object_detection.builders import feature_extractor_builder
+from object_detection.core import naming
+from object_detection.protos import pipeline_pb2, ssd_pb2
+
+GOLDEN = pathlib.Path(__file__).resolve().parents[4] / "qa/parity/testdata"
+
+HYPERPARAMS = """
+    conv_hyperparams {
+      activation: RELU_6
+      regularizer { l2_regularizer { weight: 0.00004 } }
+      initializer { truncated_normal_initializer { stddev: 0.03 } }
+      batch_norm { scale: true decay: 0.9 }
+    }
+    override_base_feature_extractor_hyperparams: true
+"""
+
+
+class Expected(NamedTuple):
+    """What an extractor makes of an image.
+
+    Attributes:
+        image_size_px: height and width.
+        maps: height, width and channels of each map, at multiplier 1.
+        num_variables: with batch normalisation, at multiplier 1.
+        names: some of its variables, without the leading scopes
+            'FeatureExtractor/<network>'.
+        least_multiplier: makes it small, for the tests that compute.
+    """
+
+    image_size_px: tuple[int, int]
+    maps: list[tuple[int, int, int]]
+    num_variables: int
+    names: list[str]
+    least_multiplier: float = 1.0
+
+
+def pyramid(finest, channels=256):
+    """Five maps, each half of the one before, rounded up."""
+    height, width = finest
+    maps = []
+    for _ in range(5):
+        maps.append((height, width, channels))
+        height, width = -(-height // 2), -(-width // 2)
+    return maps
+
+
+def resnet_fpn(num_units):
+    # A conv is weights and 4 of its norm; 3 of a unit, one shortcut a block.
+    num_convs = 1 + 3 * num_units + 4
+    return Expected(
+        (160, 192),
+        pyramid((20, 24)),
+        5 * num_convs + 3 * 2 + 4 * 5,
+        [
+            "conv1/BatchNorm/gamma",
+            "block3/unit_5/bottleneck_v1/conv3/weights",
+            "fpn/projection_3/biases",
+            "fpn/smoothing_2/BatchNorm/beta",
+            "fpn/bottom_up_block6/weights",
+        ],
+    )
+
+
+def resnet_ppn(num_units):
+    num_convs = 1 + 3 * num_units + 4
+    return Expected(
+        (160, 192),
+        [
+            (10, 12, 1024),
+            (5, 6, 1024),
+            (3, 3, 1024),
+            (2, 2, 1024),
+            (1, 1, 1024),
+            (1, 1, 1024),
+        ],
+        5 * (num_convs + 1),
+        [
+            "Base_Conv2d_1x1_1024/weights",
+            "block4/unit_3/bottleneck_v1/conv3/BatchNorm/moving_mean",
+        ],
+    )
+
+
+EXPECTED = {
+    "ssd_mobilenet_v1": Expected(
+        (300, 260),
+        [
+            (19, 17, 512),
+            (10, 9, 1024),
+            (5, 5, 512),
+            (3, 3, 256),
+            (2, 2, 256),
+            (1, 1, 128),
+        ],
+        5 * (27 + 8),
+        [
+            "Conv2d_0/weights",
+            "Conv2d_13_depthwise/depthwise_weights",
+            "Conv2d_13_pointwise_1_Conv2d_2_1x1_256/weights",
+            "Conv2d_13_pointwise_2_Conv2d_2_3x3_s2_512/BatchNorm/gamma",
+            "Conv2d_13_pointwise_1_Conv2d_5_1x1_64/weights",
+            "Conv2d_13_pointwise_2_Conv2d_5_3x3_s2_128/weights",
+        ],
+        0.25,
+    ),
+    "embedded_ssd_mobilenet_v1": Expected(
+        (256, 256),
+        [
+            (16, 16, 512),
+            (8, 8, 1024),
+            (4, 4, 512),
+            (2, 2, 256),
+            (1, 1, 256),
+        ],
+        5 * (27 + 6),
+        [
+            "Conv2d_13_pointwise_2_Conv2d_3_3x3_s2_256/weights",
+            "Conv2d_13_pointwise_1_Conv2d_4_1x1_128/weights",
+            "Conv2d_13_pointwise_2_Conv2d_4_2x2_s2_256/weights",
+        ],
+        0.25,
+    ),
+    "ssd_mobilenet_v1_fpn": Expected(
+        (128, 192),
+        pyramid((16, 24)),
+        5 * 27 + 3 * 2 + 4 * 5,
+        [
+            "Conv2d_13_pointwise/BatchNorm/moving_variance",
+            "fpn/projection_1/weights",
+            "fpn/bottom_up_Conv2d_14/weights",
+            "fpn/bottom_up_Conv2d_15/BatchNorm/beta",
+        ],
+        0.25,
+    ),
+    "ssd_mobilenet_v1_ppn": Expected(
+        (300, 260),
+        [
+            (19, 17, 512),
+            (10, 9, 512),
+            (5, 5, 512),
+            (3, 3, 512),
+            (2, 2, 512),
+            (1, 1, 512),
+        ],
+        5 * 27,
+        ["Conv2d_13_pointwise/weights"],
+        0.25,
+    ),
+    "ssd_resnet50_v1_fpn": resnet_fpn(16),
+    "ssd_resnet101_v1_fpn": resnet_fpn(33),
+    "ssd_resnet152_v1_fpn": resnet_fpn(50),
+    "ssd_resnet50_v1_ppn": resnet_ppn(16),
+    "ssd_resnet101_v1_ppn": resnet_ppn(33),
+    "ssd_resnet152_v1_ppn": resnet_ppn(50),
+}
+
+TYPES = feature_extractor_builder.types()
+# The deep ones differ from ssd_resnet50 in a number alone.
+COMPUTED = [name for name in TYPES if "101" not in name and "152" not in name]
+
+
+def build(kind, extra="", **arguments):
+    config = text_format.Parse(
+        HYPERPARAMS + f"type: '{kind}' {extra}", ssd_pb2.SsdFeatureExtractor()
+    )
+    return feature_extractor_builder.build(config, True, **arguments)
+
+
+def build_small(kind, **arguments):
+    multiplier = EXPECTED[kind].least_multiplier
+    return build(kind, f"depth_multiplier: {multiplier}", **arguments)
+
+
+def images(kind):
+    size = EXPECTED[kind].image_size_px
+    return np.random.default_rng(0).uniform(-1, 1, (2, *size, 3)).astype("f4")
+
+
+@pytest.mark.parametrize("kind", TYPES)
+def test_shapes_and_names(kind):
+    expected = EXPECTED[kind]
+    extractor = build(kind)
+    maps = extractor.compute_output_spec(
+        keras.KerasTensor((2, *expected.image_size_px, 3)), training=False
+    )
+    assert [tuple(m.shape[1:]) for m in maps] == expected.maps
+    assert extractor.feature_map_channels == [m[2] for m in expected.maps]
+    names = naming.checkpoint_variables(extractor)
+    assert len(names) == expected.num_variables
+    stems = {name.split("/", 2)[2] for name in names}
+    assert set(expected.names) <= stems
+
+
+@pytest.mark.parametrize("kind", COMPUTED)
+def test_a_train_step_reaches_every_variable(kind):
+    """Each map sends a gradient to the weights it comes from."""
+    extractor = build_small(kind)
+    with tf.GradientTape() as tape:
+        maps = extractor(images(kind), training=True)
+        loss = sum(tf.reduce_mean(tf.square(m)) for m in maps)
+    variables = naming.checkpoint_variables(extractor)
+    trained = {n: v for n, v in variables.items() if v.trainable}
+    grads = tape.gradient(loss, [v.value for v in trained.values()])
+    unused = {name for name, g in zip(trained, grads, strict=True) if g is None}
+    # Only what lies behind the last endpoint may be without one.
+    assert len(unused) < len(trained) / 4
+    if not kind.endswith("_ppn"):
+        assert not unused
+    assert all(np.isfinite(g).all() for g in grads if g is not None)
+    moved = [n for n in variables if n.endswith("moving_mean")]
+    assert moved
+    assert all(np.any(np.asarray(variables[n].value)) for n in moved)
+
+
+@pytest.mark.parametrize("kind", COMPUTED)
+def test_mixed_precision_is_close_to_full_precision(kind):
+    keras.utils.set_random_seed(1)
+    full = build_small(kind)
+    mixed = build_small(kind, dtype_policy="mixed_bfloat16")
+    assert {v.dtype for v in mixed.variables} == {"float32"}
+    for own, other in zip(mixed.variables, full.variables, strict=True):
+        own.assign(other)
+    for found, expected in zip(
+        mixed(images(kind)), full(images(kind)), strict=True
+    ):
+        assert found.dtype == tf.bfloat16
+        scale = np.abs(np.asarray(expected)).max()
+        np.testing.assert_allclose(
+            tf.cast(found, tf.float32), expected, atol=0.1 * scale
+        )
+
+
+@pytest.mark.parametrize(
+    "name", [p.parent.name for p in sorted(GOLDEN.glob("*/variables.json"))]
+)
+def test_recorded_names_and_shapes_are_all_there(name):
+    """The original's own listings, where there is one."""
+    config = text_format.Parse(
+        (GOLDEN / name / "pipeline.config").read_text(),
+        pipeline_pb2.TrainEvalPipelineConfig(),
+    ).model.ssd.feature_extractor
+    extractor = feature_extractor_builder.build(config, True)
+    expected = json.loads((GOLDEN / name / "variables.json").read_text())
+    found = naming.checkpoint_variables(extractor)
+    assert {n: list(v.shape) for n, v in found.items()} == {
+        n: shape
+        for n, shape in expected.items()
+        if n.startswith("FeatureExtractor/")
+    }

@@ -1,0 +1,139 @@
+"""The feature maps beyond a backbone's endpoints, by strided convolutions.
+
+Dimensions: B image, H height, W width, F channels.
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import keras
+
+from object_detection.core import conv_blocks
+from object_detection.models import ssd_feature_extractor
+
+Tensor = Any
+
+
+class ExtraLayer(NamedTuple):
+    """A feature map beyond the endpoints.
+
+    Attributes:
+        depth: channels at depth multiplier 1.
+        kernel_size: of its strided convolution.
+    """
+
+    depth: int
+    kernel_size: int = 3
+
+
+class ExtraFeatureMaps(keras.layers.Layer):
+    """The endpoints as they are, then ever coarser maps from the last one.
+
+    Each further map comes from the one before by a 1x1 convolution to half
+    of its depth and a strided one (Liu et al. 2016, arxiv.org/abs/1512.02325,
+    section 2.1).
+
+    Attributes:
+        feature_map_channels: list of the channels of each map, finest first.
+    """
+
+    def __init__(
+        self,
+        scope: str,
+        in_channels: Sequence[int],
+        extra_layers: Sequence[ExtraLayer],
+        options: ssd_feature_extractor.ExtractorOptions,
+    ) -> None:
+        """Makes all variables.
+
+        Args:
+            scope: what the names of the convolutions begin with, such as
+                'FeatureExtractor/MobilenetV1/Conv2d_13_pointwise'.
+            in_channels: channels of the endpoints, finest first.
+            extra_layers: the maps beyond the endpoints.
+            options: hyperparams, depths, padding and use_depthwise count.
+        """
+        super().__init__(dtype=options.dtype)
+        self.feature_map_channels = list(in_channels)
+        self._extra = []
+        for number, layer in enumerate(extra_layers, start=len(in_channels)):
+            blocks = _extra_map(
+                scope, number, self.feature_map_channels[-1], layer, options
+            )
+            self._extra.append(blocks)
+            self.feature_map_channels.append(options.scaled_depth(layer.depth))
+        self.built = True
+
+    def call(
+        self, endpoints: Sequence[Tensor], training: bool = False
+    ) -> list[Tensor]:
+        """Computes the maps.
+
+        Args:
+            endpoints: [B, H_i, W_i, in_channels[i]], finest first.
+            training: whether trained normalisations use batch statistics.
+
+        Returns:
+            The endpoints, then for each extra layer [B, H_j, W_j, depth_j],
+            half the size (rounded up) of the map before.
+        """
+        maps = list(endpoints)
+        for blocks in self._extra:
+            outputs = maps[-1]
+            for block in blocks:
+                outputs = block(outputs, training=training)
+            maps.append(outputs)
+        return maps
+
+
+def _extra_map(
+    scope: str,
+    number: int,
+    in_channels: int,
+    layer: ExtraLayer,
+    options: ssd_feature_extractor.ExtractorOptions,
+) -> list[conv_blocks.ConvBlock]:
+    """Makes the convolutions of feature map `number`."""
+    half_depth = options.scaled_depth(layer.depth // 2)
+    depth = options.scaled_depth(layer.depth)
+    kernel_size = layer.kernel_size
+    strided_scope = (
+        f"{scope}_2_Conv2d_{number}_{kernel_size}x{kernel_size}_s2_{depth}"
+    )
+    blocks = [
+        conv_blocks.conv_block(
+            f"{scope}_1_Conv2d_{number}_1x1_{half_depth}",
+            in_channels,
+            half_depth,
+            1,
+            options.hyperparams,
+            dtype=options.dtype,
+        )
+    ]
+    strided = {
+        "stride": 2,
+        "pad_explicitly": options.use_explicit_padding,
+        "dtype": options.dtype,
+    }
+    if options.use_depthwise:
+        blocks.append(
+            conv_blocks.depthwise_block(
+                f"{strided_scope}_depthwise",
+                half_depth,
+                kernel_size,
+                options.hyperparams,
+                **strided,
+            )
+        )
+        kernel_size, strided = 1, {"dtype": options.dtype}
+    blocks.append(
+        conv_blocks.conv_block(
+            strided_scope,
+            half_depth,
+            depth,
+            kernel_size,
+            options.hyperparams,
+            **strided,
+        )
+    )
+    return blocks
