@@ -3,6 +3,7 @@
 Dimensions: B image, H height, W width, F channels.
 """
 
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -71,6 +72,7 @@ def conv_block(
     stride: int = 1,
     pad_explicitly: bool = False,
     separable: bool = False,
+    channel_multiplier: int = 1,
     num_levels: int | None = None,
     dtype: conv_layers.DTypePolicy = None,
 ) -> ConvBlock:
@@ -85,11 +87,17 @@ def conv_block(
         stride: of the convolution.
         pad_explicitly: `conv_layers.explicit_padding` in place of 'same'.
         separable: whether the convolution is depthwise, then 1x1.
+        channel_multiplier: kernels a channel of a separable convolution's
+            first half.
         num_levels: makes one normalisation for each level, named
             `BatchNorm/feature_<i>`; None makes a single `BatchNorm`.
         dtype: Keras dtype policy.
     """
-    make = conv_layers.SeparableConv2D if separable else conv_layers.Conv2D
+    make = conv_layers.Conv2D
+    if separable:
+        make = functools.partial(
+            conv_layers.SeparableConv2D, channel_multiplier=channel_multiplier
+        )
     conv = make(
         scope,
         in_channels,

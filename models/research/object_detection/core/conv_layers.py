@@ -221,18 +221,24 @@ class SeparableConv2D(Convolution):
         *,
         stride: int = 1,
         pad_explicitly: bool = False,
+        channel_multiplier: int = 1,
         bias_init: float | None = None,
         dtype: DTypePolicy = None,
     ) -> None:
-        """Makes `depthwise_weights`, `pointwise_weights` and any `biases`."""
+        """Makes `depthwise_weights`, `pointwise_weights` and any `biases`.
+
+        The first convolution has `channel_multiplier` kernels a channel.
+        """
         super().__init__(scope, kernel_size, stride, pad_explicitly, dtype)
         self._depthwise = self._add_kernel(
             "depthwise_weights",
-            (kernel_size, kernel_size, in_channels, 1),
+            (kernel_size, kernel_size, in_channels, channel_multiplier),
             hyperparams,
         )
         self._pointwise = self._add_kernel(
-            "pointwise_weights", (1, 1, in_channels, out_channels), hyperparams
+            "pointwise_weights",
+            (1, 1, in_channels * channel_multiplier, out_channels),
+            hyperparams,
         )
         if bias_init is not None:
             self._add_biases(out_channels, bias_init)
