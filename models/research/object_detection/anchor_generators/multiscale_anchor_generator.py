@@ -13,10 +13,11 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
-from keras import ops
+
+from object_detection.anchor_generators import tiling
 
 Tensor = Any
-Size = Any  # a Python int, or a scalar int tensor where it is not known yet
+Size = tiling.Size
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,7 +99,7 @@ class MultiscaleAnchorGenerator:
                 f"cannot normalise by an image size of {image_size} px"
             )
         sizes = [*image_size, *(s for hw in feature_map_sizes for s in hw)]
-        xp = np if all(isinstance(size, int) for size in sizes) else ops
+        xp = tiling.array_namespace(sizes)
         anchors_A4 = xp.concatenate(
             [
                 self._tile_level(xp, self.min_level + i, grid_size, image_size)
@@ -107,9 +108,7 @@ class MultiscaleAnchorGenerator:
             axis=0,
         )
         if self.normalize_coordinates:
-            # Multiplying by the inverse gives the last bit of the original.
-            height, width = (1 / _float(xp, size) for size in image_size)
-            anchors_A4 = anchors_A4 * xp.stack([height, width, height, width])
+            anchors_A4 = tiling.divide_by_image_size(xp, anchors_A4, image_size)
         return anchors_A4
 
     def _tile_level(
@@ -120,45 +119,30 @@ class MultiscaleAnchorGenerator:
         image_size: tuple[Size, Size],
     ) -> Tensor:
         """Returns float32 [H * W * P, 4] yxyx in pixels."""
-        stride_px = 2**level
-        centers_y, centers_x = (
-            xp.arange(num_cells, dtype="float32") * np.float32(stride_px)
-            + np.float32(_first_center_px(size_px, stride_px))
-            for num_cells, size_px in zip(grid_size, image_size, strict=True)
-        )
-        centers_y_HW, centers_x_HW = xp.meshgrid(
-            centers_y, centers_x, indexing="ij"
-        )
-        centers = xp.stack([centers_y_HW, centers_x_HW], axis=-1)
-        centers_HW12 = xp.reshape(centers, (-1, 1, 2))
-        half_size_1P2 = self._sizes_px(level)[None] / np.float32(2)
-        corners = xp.concatenate(
-            [centers_HW12 - half_size_1P2, centers_HW12 + half_size_1P2],
-            axis=-1,
-        )
-        return xp.reshape(corners, (-1, 4))
-
-    def _sizes_px(self, level: int) -> np.ndarray:
-        """Returns float32 [P, 2], height and width of a level's anchors."""
+        stride_px = np.float32(2**level)
         base_px = np.float32(2**level * self.anchor_scale)
         octaves = range(self.scales_per_octave)
-        scales = np.float32(
-            [2 ** (k / self.scales_per_octave) for k in octaves]
+        scales, aspect_ratios = tiling.cross(
+            [2 ** (k / self.scales_per_octave) for k in octaves],
+            self.aspect_ratios,
         )
-        ratio_roots = np.sqrt(np.float32(self.aspect_ratios))[:, None]
-        heights = scales / ratio_roots * base_px
-        widths = scales * ratio_roots * base_px
-        return np.stack([heights, widths], axis=-1).reshape(-1, 2)
+        height_px, width_px = image_size
+        return tiling.tile(
+            xp,
+            grid_size,
+            (stride_px, stride_px),
+            (
+                _first_center_px(height_px, 2**level),
+                _first_center_px(width_px, 2**level),
+            ),
+            tiling.anchor_shapes(xp, scales, aspect_ratios, (base_px, base_px)),
+        )
 
 
-def _first_center_px(size_px: Size, stride_px: int) -> float:
+def _first_center_px(size_px: Size, stride_px: int) -> np.float32:
     # A size that is not a known multiple of the stride gives no offset. It
     # shifts the anchors, and trained weights have learnt with the shift.
     is_aligned = isinstance(size_px, int) and (
         size_px % stride_px == 0 or size_px == 1
     )
-    return stride_px / 2 if is_aligned else 0.0
-
-
-def _float(xp: ModuleType, size: Size) -> Tensor:
-    return np.float32(size) if xp is np else ops.cast(size, "float32")
+    return np.float32(stride_px / 2 if is_aligned else 0.0)
