@@ -1,8 +1,13 @@
+import dataclasses
+
 import numpy as np
 import pytest
 from keras import tree
 
-from object_detection.box_coders import faster_rcnn_box_coder
+from object_detection.box_coders import (
+    faster_rcnn_box_coder,
+    keypoint_box_coder,
+)
 from object_detection.core import (
     containers,
     region_similarity,
@@ -154,3 +159,37 @@ def test_a_batch_is_assigned_as_its_images():
             tree.flatten(batched), tree.flatten(single), strict=True
         ):
             np.testing.assert_allclose(found[i : i + 1], expected, rtol=1e-5)
+
+
+def test_matched_boxes_are_encoded_with_their_keypoints():
+    coder = keypoint_box_coder.KeypointBoxCoder(1, (2.0, 3.0, 4.0, 5.0))
+    assigner = dataclasses.replace(make_assigner(), box_coder=coder)
+    # Relative to the matched anchors' centres (0.1, 0.2) and (0.1, 0.8).
+    keypoints = np.float32([[[[0.15, 0.1]], [[0.1, 0.9]], [[0, 0]]]])
+    targets = assigner.assign_targets(
+        ANCHORS, GROUNDTRUTH._replace(keypoints=keypoints)
+    )
+    np.testing.assert_array_equal(targets.match.gt_index, [[0, UNMATCHED, 1]])
+    np.testing.assert_allclose(
+        targets.box_codes[0, :, 4:],
+        [[2 * 0.05 / 0.2, 3 * -0.1 / 0.4], [0, 0], [0, 3 * 0.1 / 0.4]],
+        atol=1e-6,
+    )
+    plain = make_assigner().assign_targets(ANCHORS, GROUNDTRUTH)
+    np.testing.assert_array_equal(targets.box_codes[:, :, :4], plain.box_codes)
+    empty = GROUNDTRUTH._replace(
+        boxes=np.zeros((1, 0, 4), np.float32),
+        classes=np.zeros((1, 0, 2), np.float32),
+        weights=np.zeros((1, 0), np.float32),
+        num_boxes=np.int32([0]),
+        keypoints=np.zeros((1, 0, 1, 2), np.float32),
+    )
+    codes = assigner.assign_targets(ANCHORS, empty).box_codes
+    np.testing.assert_array_equal(codes, np.zeros((1, 3, 6)))
+
+
+def test_a_coder_of_keypoints_needs_them():
+    coder = keypoint_box_coder.KeypointBoxCoder(1)
+    assigner = dataclasses.replace(make_assigner(), box_coder=coder)
+    with pytest.raises(ValueError, match="1 keypoints a box, got none"):
+        assigner.assign_targets(ANCHORS, GROUNDTRUTH)
