@@ -271,14 +271,14 @@ def _sweep_block(block: Ranked, kept: Kept, iou_threshold: float) -> Kept:
         axis=1,
     )
     return Kept(
-        class_boxes=_write(
+        class_boxes=write_slots(
             kept.class_boxes,
             [image_BJ, block.class_ids],
             ops.where(is_kept_BJ, slot_BJ, max_per_class),
             block.boxes,
         ),
         class_count=kept.class_count + num_new_BC,
-        pair=_write(
+        pair=write_slots(
             kept.pair,
             [image_BJ],
             ops.where(is_shown_BJ, position_BJ, max_total),
@@ -327,7 +327,7 @@ def _count_kept_before(is_kept_BJ: Tensor, rival_BJJ: Tensor) -> Tensor:
     return ops.sum(ops.cast(counts_BJJ, "int32"), axis=1)
 
 
-def _write(
+def write_slots(
     target: Tensor, rows: list[Tensor], slot_BJ: Tensor, values: Tensor
 ) -> Tensor:
     """Writes values[b, j] to target[rows..., slot], the same for every j."""
