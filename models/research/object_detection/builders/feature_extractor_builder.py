@@ -12,6 +12,9 @@ from object_detection.core import conv_layers, errors
 from object_detection.core import hyperparams as hyperparams_lib
 from object_detection.models import ssd_feature_extractor
 from object_detection.models import (
+    ssd_inception_feature_extractor as ssd_inception,
+)
+from object_detection.models import (
     ssd_mobilenet_v1_feature_extractor as ssd_mobilenet_v1,
 )
 from object_detection.models import (
@@ -74,6 +77,8 @@ _KINDS = {
         mobilenet_v1.default_hyperparams,
         ignored=("use_depthwise",),
     ),
+    "ssd_inception_v2": _Kind(ssd_inception.build_v2, default_hyperparams=None),
+    "ssd_inception_v3": _Kind(ssd_inception.build_v3, default_hyperparams=None),
     **{
         f"ssd_resnet{num_layers}_v1_fpn": _Kind(
             functools.partial(ssd_resnet_v1_fpn.build, num_layers),

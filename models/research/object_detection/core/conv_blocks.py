@@ -66,11 +66,12 @@ def conv_block(
     scope: str,
     in_channels: int,
     out_channels: int,
-    kernel_size: int,
+    kernel_size: int | tuple[int, int],
     hyperparams: hyperparams_lib.ConvHyperparams,
     *,
     stride: int = 1,
     pad_explicitly: bool = False,
+    padding: str = "same",
     separable: bool = False,
     channel_multiplier: int = 1,
     num_levels: int | None = None,
@@ -82,10 +83,13 @@ def conv_block(
         scope: checkpoint scope of the convolution.
         in_channels: channels of the inputs.
         out_channels: channels of the outputs.
-        kernel_size: side of the square kernel.
+        kernel_size: side of the kernel; height and width are possible where
+            it is not separable.
         hyperparams: decide whether there are norms or biases.
         stride: of the convolution.
-        pad_explicitly: `conv_layers.explicit_padding` in place of 'same'.
+        pad_explicitly: `conv_layers.explicit_padding` in place of
+            `padding`.
+        padding: 'same', or 'valid' where the convolution is not separable.
         separable: whether the convolution is depthwise, then 1x1.
         channel_multiplier: kernels a channel of a separable convolution's
             first half.
@@ -93,7 +97,7 @@ def conv_block(
             `BatchNorm/feature_<i>`; None makes a single `BatchNorm`.
         dtype: Keras dtype policy.
     """
-    make = conv_layers.Conv2D
+    make = functools.partial(conv_layers.Conv2D, padding=padding)
     if separable:
         make = functools.partial(
             conv_layers.SeparableConv2D, channel_multiplier=channel_multiplier

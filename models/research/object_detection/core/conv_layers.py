@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 from object_detection.core import hyperparams as hyperparams_lib
@@ -61,6 +62,7 @@ class Convolution(keras.layers.Layer):
         self.kernel_size = kernel_size
         self.stride = stride
         self.pad_explicitly = pad_explicitly and kernel_size > 1
+        self._padding = "same"
         self.biases = None
         self._leaves: dict[str, keras.Variable] = {}
         self.built = True
@@ -111,7 +113,7 @@ class Convolution(keras.layers.Layer):
         Returns:
             [B, ceil(H / stride), ceil(W / stride), output channels].
         """
-        padding = "same"
+        padding = self._padding
         if self.pad_explicitly:
             inputs = explicit_padding(inputs, self.kernel_size)
             padding = "valid"
@@ -128,26 +130,35 @@ class Convolution(keras.layers.Layer):
 
 
 class Conv2D(Convolution):
-    """A convolution with square kernels."""
+    """A convolution over all channels."""
 
     def __init__(
         self,
         scope: str,
         in_channels: int,
         out_channels: int,
-        kernel_size: int,
+        kernel_size: int | tuple[int, int],
         hyperparams: ConvHyperparams,
         *,
         stride: int = 1,
         pad_explicitly: bool = False,
+        padding: str = "same",
         bias_init: float | None = None,
         dtype: DTypePolicy = None,
     ) -> None:
-        """Makes `weights`, and `biases` if `bias_init` is given."""
-        super().__init__(scope, kernel_size, stride, pad_explicitly, dtype)
+        """Makes `weights`, and `biases` if `bias_init` is given.
+
+        `kernel_size` is a side, or height and width; `padding`, 'same' or
+        'valid', counts without `pad_explicitly`.
+        """
+        height, width = np.broadcast_to(kernel_size, 2).tolist()
+        super().__init__(
+            scope, max(height, width), stride, pad_explicitly, dtype
+        )
+        self._padding = padding
         self._kernel = self._add_kernel(
             "weights",
-            (kernel_size, kernel_size, in_channels, out_channels),
+            (height, width, in_channels, out_channels),
             hyperparams,
         )
         if bias_init is not None:

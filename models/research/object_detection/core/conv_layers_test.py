@@ -66,6 +66,47 @@ def test_strided_convolution_pads_as_tf1(size, pad_explicitly, padding):
     np.testing.assert_allclose(np.asarray(conv(inputs)), expected, atol=1e-5)
 
 
+def test_valid_padding_starts_at_the_corner():
+    conv = conv_layers.Conv2D(
+        "a/conv", 2, 5, 3, HYPERPARAMS, stride=2, padding="valid"
+    )
+    inputs = numbers(2, 8, 8, 2)
+    kernel = np.asarray(conv.named_variables()["a/conv/weights"].value)
+    expected = reference_conv(inputs, kernel, 2, (0, 0))
+    np.testing.assert_allclose(np.asarray(conv(inputs)), expected, atol=1e-5)
+
+
+def test_a_kernel_may_be_wider_than_high():
+    conv = conv_layers.Conv2D("a/conv", 2, 5, (1, 3), HYPERPARAMS)
+    kernel = np.asarray(conv.named_variables()["a/conv/weights"].value)
+    assert kernel.shape == (1, 3, 2, 5)
+    inputs = numbers(2, 4, 6, 2)
+    padded = np.pad(inputs, ((0, 0), (0, 0), (1, 1), (0, 0)))
+    expected = sum(padded[:, :, x : x + 6] @ kernel[0, x] for x in range(3))
+    np.testing.assert_allclose(np.asarray(conv(inputs)), expected, atol=1e-5)
+
+
+def test_a_separable_convolution_may_have_several_kernels_a_channel():
+    conv = conv_layers.SeparableConv2D(
+        "a/conv", 2, 5, 3, HYPERPARAMS, channel_multiplier=4
+    )
+    depthwise, pointwise = (
+        np.asarray(v.value) for v in conv.named_variables().values()
+    )
+    assert depthwise.shape == (3, 3, 2, 4)
+    assert pointwise.shape == (1, 1, 8, 5)
+    inputs = numbers(1, 4, 6, 2)
+    # Channel c's kernels are the outputs 4 * c to 4 * c + 3.
+    filtered = [
+        reference_conv(
+            inputs[..., c : c + 1], depthwise[:, :, c : c + 1], 1, (1, 1)
+        )
+        for c in range(2)
+    ]
+    expected = np.concatenate(filtered, axis=-1) @ pointwise[0, 0]
+    np.testing.assert_allclose(np.asarray(conv(inputs)), expected, atol=1e-4)
+
+
 def test_stem_of_resnet_pads_by_three_on_each_side():
     conv = conv_layers.Conv2D(
         "conv1", 3, 2, 7, HYPERPARAMS, stride=2, pad_explicitly=True
