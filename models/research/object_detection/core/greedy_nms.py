@@ -1,0 +1,143 @@
+"""Non-maximum suppression of one class that may keep thousands of boxes.
+
+Boxes are visited in order of falling score, a block of each image at a time:
+first those are dropped that a box kept before overlaps, then those that a
+kept one of their own block does. Thus the work is done on squares of pairs in
+place of box by box.
+
+Letters: B image, A box, J box of a block, T block, P box kept. Boxes are yxyx.
+"""
+
+from typing import Any
+
+import numpy as np
+from keras import ops
+
+from object_detection.core import box_ops, gather, nms_kernels
+
+Tensor = Any
+
+# Boxes that are compared with each other at a time. The result does not
+# depend on it.
+BLOCK_SIZE = 128
+
+
+def greedy_nms(
+    boxes_BA4: Tensor,
+    scores_BA: Tensor,
+    *,
+    iou_threshold: float,
+    max_kept: int | Tensor,
+) -> tuple[Tensor, Tensor]:
+    """Keeps the best boxes that no better kept box overlaps.
+
+    Of equal scores the lower-numbered box comes first.
+
+    Args:
+        boxes_BA4: float32 [B, A, 4].
+        scores_BA: float32 [B, A].
+        iou_threshold: a box is dropped above it, not at it.
+        max_kept: boxes kept of an image.
+
+    Returns:
+        int32 [B, A], all boxes in order of falling score; bool [B, A],
+        whether each of them, in that order, is kept.
+    """
+    order_BA = ops.cast(ops.argsort(-scores_BA, axis=1), "int32")
+    num_images, num_boxes = ops.shape(scores_BA)
+    num_blocks = (num_boxes + BLOCK_SIZE - 1) // BLOCK_SIZE
+    sorted_BA4 = gather.take_rows(
+        box_ops.order_corners_yxyx(boxes_BA4), order_BA
+    )
+    padding = num_blocks * BLOCK_SIZE - num_boxes
+    blocks_BTJ4 = ops.reshape(
+        ops.pad(sorted_BA4, [[0, 0], [0, padding], [0, 0]]),
+        (num_images, num_blocks, BLOCK_SIZE, 4),
+    )
+    row_J = ops.arange(BLOCK_SIZE, dtype="int32")
+
+    def is_unfinished(
+        i: Tensor, kept_BP4: Tensor, num_B: Tensor, is_kept_BTJ: Tensor
+    ) -> Tensor:
+        del kept_BP4, is_kept_BTJ
+        return ops.logical_and(i < num_blocks, ops.any(num_B < max_kept))
+
+    def run_block(
+        i: Tensor, kept_BP4: Tensor, num_B: Tensor, is_kept_BTJ: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        block_BJ4 = ops.take(blocks_BTJ4, i, axis=1)
+        is_box_J = i * BLOCK_SIZE + row_J < num_boxes
+        is_kept_BJ = _decide(
+            block_BJ4, is_box_J, kept_BP4, ops.max(num_B), iou_threshold
+        )
+        slot_BJ = num_B[:, None] + _num_before(is_kept_BJ)
+        is_kept_BJ = ops.logical_and(is_kept_BJ, slot_BJ < max_kept)
+        image_BJ = ops.cumsum(ops.ones_like(slot_BJ), axis=0) - 1
+        kept_BP4 = nms_kernels.write_slots(
+            kept_BP4,
+            [image_BJ],
+            ops.where(is_kept_BJ, slot_BJ, num_slots - 1),
+            block_BJ4,
+        )
+        return (
+            i + 1,
+            kept_BP4,
+            num_B + ops.sum(ops.cast(is_kept_BJ, "int32"), axis=1),
+            ops.slice_update(is_kept_BTJ, (0, i, 0), is_kept_BJ[:, None]),
+        )
+
+    # What is thrown away gets a block that nothing is compared with.
+    num_kept_blocks = (max_kept + BLOCK_SIZE - 1) // BLOCK_SIZE
+    num_slots = (num_kept_blocks + 1) * BLOCK_SIZE
+    *_, is_kept_BTJ = ops.while_loop(
+        is_unfinished,
+        run_block,
+        (
+            ops.convert_to_tensor(0, "int32"),
+            ops.zeros((num_images, num_slots, 4)),
+            ops.zeros((num_images,), "int32"),
+            ops.zeros((num_images, num_blocks, BLOCK_SIZE), "bool"),
+        ),
+    )
+    is_kept_BA = ops.reshape(is_kept_BTJ, (num_images, -1))[:, :num_boxes]
+    return order_BA, is_kept_BA
+
+
+def _decide(
+    block_BJ4: Tensor,
+    is_box_J: Tensor,
+    kept_BP4: Tensor,
+    max_num_kept: Tensor,
+    iou_threshold: float,
+) -> Tensor:
+    """Returns bool [B, J]: which boxes of a block are kept."""
+    num_images, num_slots, _ = ops.shape(kept_BP4)
+    kept_BTJ4 = ops.reshape(
+        kept_BP4, (num_images, num_slots // BLOCK_SIZE, BLOCK_SIZE, 4)
+    )
+
+    def has_more(i: Tensor, is_free_BJ: Tensor) -> Tensor:
+        del is_free_BJ
+        return i * BLOCK_SIZE < max_num_kept
+
+    def compare(i: Tensor, is_free_BJ: Tensor) -> tuple[Tensor, Tensor]:
+        # Unused rows are empty boxes, which overlap nothing.
+        iou_BJJ = box_ops.pairwise_iou(ops.take(kept_BTJ4, i, 1), block_BJ4)
+        is_hit_BJ = ops.any(iou_BJJ > iou_threshold, axis=1)
+        return i + 1, ops.logical_and(is_free_BJ, ops.logical_not(is_hit_BJ))
+
+    is_free_BJ = ops.broadcast_to(is_box_J, (num_images, BLOCK_SIZE))
+    _, is_free_BJ = ops.while_loop(
+        has_more, compare, (ops.convert_to_tensor(0, "int32"), is_free_BJ)
+    )
+    comes_before_JJ = np.triu(np.ones((BLOCK_SIZE, BLOCK_SIZE), bool), k=1)
+    overlaps_BJJ = ops.logical_and(
+        comes_before_JJ,
+        box_ops.pairwise_iou(block_BJ4, block_BJ4) > iou_threshold,
+    )
+    return nms_kernels.greedy_keep(is_free_BJ, overlaps_BJJ)
+
+
+def _num_before(is_it_BJ: Tensor) -> Tensor:
+    counted_BJ = ops.cast(is_it_BJ, "int32")
+    return ops.cumsum(counted_BJ, axis=1) - counted_BJ
