@@ -82,3 +82,12 @@ def test_similarities_by_hand(similarity, expected):
 def test_ioa_of_an_anchor_without_area_is_zero():
     boxes, anchors = np.float32([[0, 0, 2, 3]]), np.float32([[1, 1, 1, 5]])
     np.testing.assert_array_equal(region_similarity.ioa(boxes, anchors), [[0]])
+
+
+def test_thresholded_iou_keeps_what_reaches_the_threshold():
+    boxes = np.float32([[0.0, 0.0, 2.0, 4.0]])
+    anchors = np.float32(
+        [[0, 0, 2, 4], [0, 0, 2, 2], [0, 0, 1, 2], [5, 5, 6, 6]]
+    )
+    found = region_similarity.thresholded_iou(boxes, anchors, 0.5)
+    np.testing.assert_allclose(found, [[1.0, 0.5, 0.0, 0.0]])

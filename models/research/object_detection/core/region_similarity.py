@@ -26,6 +26,18 @@ def ioa(boxes_G4: Tensor, anchors_A4: Tensor) -> Tensor:
     return ops.divide_no_nan(intersection_GA, area_1A)
 
 
+def thresholded_iou(
+    boxes_G4: Tensor, anchors_A4: Tensor, iou_threshold: float
+) -> Tensor:
+    """Returns the IoU of the pairs that reach `iou_threshold`, else 0.
+
+    Returns:
+        [..., G, A] in [0, 1].
+    """
+    iou_GA = iou(boxes_G4, anchors_A4)
+    return ops.where(iou_GA >= iou_threshold, iou_GA, 0.0)
+
+
 def negative_squared_distance(boxes_G4: Tensor, anchors_A4: Tensor) -> Tensor:
     """Returns minus the squared distance between the corner vectors.
 

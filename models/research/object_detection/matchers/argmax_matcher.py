@@ -30,12 +30,17 @@ class ArgMaxMatcher:
         force_match_for_each_row: every box also gets the anchor that resembles
             it most, whatever the thresholds; when two boxes want one anchor
             the lower-numbered box gets it.
+        disjoint_similarity: of a box and an anchor that have nothing in
+            common; None for a similarity of which all pairs have some. A box
+            that has nothing in common with any anchor is not forced: it has no
+            best one. (The original gave it anchor 0.)
     """
 
     matched_threshold: float | None
     unmatched_threshold: float | None = None
     negatives_lower_than_unmatched: bool = True
     force_match_for_each_row: bool = False
+    disjoint_similarity: float | None = 0.0
 
     def __post_init__(self) -> None:
         if self.matched_threshold is None:
@@ -74,9 +79,7 @@ class ArgMaxMatcher:
         Args:
             similarity_BGA: float32 [B, G, A], G at least 1.
             is_real_BG: bool [B, G], False for padding, which never matches.
-            can_force_BG: bool [B, G], which boxes may be forced. A box whose
-                similarity is 0 with every anchor is not forced all the same:
-                it has no best anchor.
+            can_force_BG: bool [B, G], which boxes may be forced.
 
         Returns:
             Match with int32 [B, A].
@@ -89,7 +92,7 @@ class ArgMaxMatcher:
         gt_index_BA = self._apply_thresholds(best_row_BA, best_value_BA)
         if self.force_match_for_each_row:
             can_force_BG = ops.logical_and(can_force_BG, is_real_BG)
-            forced_row_BA = _forced_rows(similarity_BGA, can_force_BG)
+            forced_row_BA = self._forced_rows(similarity_BGA, can_force_BG)
             gt_index_BA = ops.where(
                 forced_row_BA >= 0, forced_row_BA, gt_index_BA
             )
@@ -117,18 +120,17 @@ class ArgMaxMatcher:
             ops.cast(without_row_BA, "int32"),
         )
 
-
-def _forced_rows(similarity_BGA: Tensor, can_force_BG: Tensor) -> Tensor:
-    """Returns int32 [B, A]: the box that claims each anchor, or -1."""
-    _, num_rows, num_anchors = ops.shape(similarity_BGA)
-    has_best_BG = ops.any(ops.not_equal(similarity_BGA, 0.0), axis=2)
-    best_anchor_BG = ops.cast(ops.argmax(similarity_BGA, axis=2), "int32")
-    best_anchor_BG = ops.where(
-        ops.logical_and(can_force_BG, has_best_BG), best_anchor_BG, -1
-    )
-    anchor_A = ops.arange(num_anchors, dtype="int32")
-    claims_BGA = ops.equal(best_anchor_BG[:, :, None], anchor_A)
-    # Lower rows count higher, so that the maximum is the first claimant.
-    priority_G1 = num_rows - ops.arange(num_rows, dtype="int32")[:, None]
-    highest_BA = ops.max(ops.where(claims_BGA, priority_G1, 0), axis=1)
-    return ops.where(highest_BA > 0, num_rows - highest_BA, -1)
+    def _forced_rows(
+        self, similarity_BGA: Tensor, can_force_BG: Tensor
+    ) -> Tensor:
+        """Returns int32 [B, A]: the box that claims each anchor, or -1."""
+        if self.disjoint_similarity is not None:
+            has_best_BG = ops.any(
+                ops.not_equal(similarity_BGA, self.disjoint_similarity), axis=2
+            )
+            can_force_BG = ops.logical_and(can_force_BG, has_best_BG)
+        best_anchor_BG = ops.cast(ops.argmax(similarity_BGA, axis=2), "int32")
+        return matcher.rows_of_anchors(
+            ops.where(can_force_BG, best_anchor_BG, -1),
+            ops.shape(similarity_BGA)[2],
+        )

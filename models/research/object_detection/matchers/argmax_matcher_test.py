@@ -70,6 +70,18 @@ def test_a_box_without_overlap_is_not_forced():
     assert match(matcher, similarity) == [UNMATCHED, 1]
 
 
+def test_of_distances_every_box_has_a_best_anchor():
+    similarity = np.float32([[0.0, 0.0], [-4.0, -1.0]])
+    matcher = argmax_matcher.ArgMaxMatcher(
+        0.5, force_match_for_each_row=True, disjoint_similarity=None
+    )
+    assert match(matcher, similarity) == [0, 1]
+    matcher = argmax_matcher.ArgMaxMatcher(-2.0, disjoint_similarity=None)
+    assert match(matcher, similarity - 1) == [0, 0]
+    assert match(matcher, similarity - 2) == [0, 0]
+    assert match(matcher, similarity - 3) == [UNMATCHED, UNMATCHED]
+
+
 def test_a_box_without_weight_is_not_forced_but_matches_by_overlap():
     matcher = argmax_matcher.ArgMaxMatcher(0.55, force_match_for_each_row=True)
     similarity = np.float32([[0.1, 0.6], [0.3, 0.2]])
