@@ -24,6 +24,8 @@ def build(
         make_optimizer=optimizer.make_optimizer,
         learning_rate=optimizer.learning_rate,
         clip_norm=config.gradient_clipping_by_norm,
+        # The default 0 means that there is no multiplier.
+        bias_gradient_factor=config.bias_grad_multiplier or 1.0,
         add_regularization_loss=config.add_regularization_loss,
         update_patterns=tuple(config.update_trainable_variables),
         freeze_patterns=tuple(config.freeze_variables),

@@ -21,6 +21,7 @@ def build(text="", compute_dtype="float32", allow_xla=False):
 def test_defaults():
     options = build()
     assert options.clip_norm == 0
+    assert options.bias_gradient_factor == 1
     assert options.add_regularization_loss
     assert options.update_patterns == options.freeze_patterns == ()
     assert options.fine_tune is None
@@ -34,7 +35,8 @@ def test_every_field_arrives():
     options = build(
         """gradient_clipping_by_norm: 2.5 add_regularization_loss: false
         update_trainable_variables: 'a' update_trainable_variables: 'b'
-        freeze_variables: 'c' summarize_gradients: true""",
+        freeze_variables: 'c' summarize_gradients: true
+        bias_grad_multiplier: 2.5""",
         allow_xla=True,
     )
     assert options.clip_norm == 2.5
@@ -42,6 +44,7 @@ def test_every_field_arrives():
     assert options.update_patterns == ("a", "b")
     assert options.freeze_patterns == ("c",)
     assert options.summarize_gradients
+    assert options.bias_gradient_factor == 2.5
     assert options.jit_compile
 
 

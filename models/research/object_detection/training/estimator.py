@@ -16,6 +16,7 @@ import tensorflow as tf
 from absl import logging
 
 from object_detection import eval_util
+from object_detection.core import errors
 from object_detection.core.containers import Groundtruth
 from object_detection.core.standard_fields import InputDataFields
 from object_detection.training import (
@@ -141,6 +142,7 @@ class Estimator:
 
         Raises:
             CheckpointError: there is no checkpoint, or it does not fit.
+            ConfigError: the training keeps no moving averages.
             DataError: a record cannot be read or there is none.
         """
         with self._weights(checkpoint_path, use_moving_averages) as step:
@@ -220,9 +222,13 @@ class Estimator:
     def _averages_in_training(
         self, use_moving_averages: bool
     ) -> contextlib.AbstractContextManager[None]:
+        if not use_moving_averages:
+            return contextlib.nullcontext()
         optimizer = self._loop.state.optimizer
-        if use_moving_averages and isinstance(
-            optimizer, optimizers.MovingAverage
-        ):
-            return optimizer.averaged_weights()
-        return contextlib.nullcontext()
+        if not isinstance(optimizer, optimizers.MovingAverage):
+            raise errors.ConfigError(
+                "eval_config.use_moving_averages: there are none, because the "
+                "model is trained with train_config.optimizer."
+                "use_moving_average: false"
+            )
+        return optimizer.averaged_weights()

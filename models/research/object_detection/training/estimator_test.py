@@ -253,6 +253,20 @@ def test_averages_are_measured_and_the_weights_come_back(tmp_path):
     np.testing.assert_array_equal(variable.value, last[name])
 
 
+def test_averages_that_training_does_not_keep_are_not_measured(tmp_path):
+    options = TrainOptions(
+        make_optimizer=optimizers.Adam,
+        learning_rate=functools.partial(
+            learning_schedules.constant, learning_rate=0.01
+        ),
+    )
+    estimator = train(tmp_path, 1, options=options)
+    with pytest.raises(errors.ConfigError, match="use_moving_average: false"):
+        estimator.evaluate(
+            tiny_detector.input_fn_with(), [], [], use_moving_averages=True
+        )
+
+
 def test_another_models_directory_is_refused(tmp_path):
     train(tmp_path, 2)
     estimator = Estimator(

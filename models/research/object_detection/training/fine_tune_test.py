@@ -63,6 +63,21 @@ def test_classification_reads_the_single_file_format(tmp_path):
     assert changed == {f"FeatureExtractor/{n}" for n in EXTRACTOR}
 
 
+def test_the_weights_are_taken_of_a_checkpoint_that_has_averages_too(
+    tmp_path,
+):
+    values = {
+        **DETECTOR,
+        **{f"{n}/ExponentialMovingAverage": v + 1 for n, v in DETECTOR.items()},
+    }
+    report, _, variables = start(written(tmp_path, values), "detection")
+    np.testing.assert_array_equal(
+        variables["FeatureExtractor/net/weights"].value, 0.25
+    )
+    # The averages, the predictor and the step.
+    assert report.num_unused == len(DETECTOR) + 3
+
+
 @pytest.mark.parametrize("load_all_variables", [False, True])
 def test_detection_leaves_the_predictor_unless_told(
     tmp_path, load_all_variables

@@ -6,9 +6,31 @@ from typing import Any
 
 import keras
 import tensorflow as tf
+from absl import logging
 
 Tensor = Any
 Variables = Mapping[str, keras.Variable]
+
+_BIASES_SUFFIX = "/biases"
+
+
+def multiply_biases(
+    gradients: Mapping[str, Tensor], factor: float
+) -> dict[str, Tensor]:
+    """Multiplies the gradients of biases, the variables called `.../biases`.
+
+    A normalisation's beta is none of them.
+
+    Args:
+        gradients: tensors by checkpoint name.
+        factor: 1 leaves them as they are.
+    """
+    if factor == 1.0:
+        return dict(gradients)
+    return {
+        name: g * factor if name.endswith(_BIASES_SUFFIX) else g
+        for name, g in gradients.items()
+    }
 
 
 def clip_by_global_norm(
@@ -39,13 +61,19 @@ def select_variables(
         update_patterns: regular expressions; when there are any, a name must
             contain a match of one of them.
         freeze_patterns: regular expressions; a name that contains a match of
-            one of them is left out.
+            one of them is left out, an included one too.
+
+    A pattern that matches nothing is warned about.
 
     Raises:
         ValueError: nothing is left, or an expression is malformed.
     """
-    included = _matching(variables, update_patterns or [""])
-    frozen = _matching(variables, freeze_patterns)
+    included = (
+        _matching(variables, update_patterns, "update_trainable_variables")
+        if update_patterns
+        else set(variables)
+    )
+    frozen = _matching(variables, freeze_patterns, "freeze_variables")
     selected = {
         name: variable
         for name, variable in variables.items()
@@ -61,14 +89,26 @@ def select_variables(
     return selected
 
 
-def _matching(names: Variables, patterns: Sequence[str]) -> set[str]:
+def _matching(
+    names: Variables, patterns: Sequence[str], field: str
+) -> set[str]:
     matching = set()
     for pattern in patterns:
         try:
             expression = re.compile(pattern)
         except re.error as error:
             raise ValueError(
-                f"{pattern!r} is no regular expression: {error}"
+                f"{field}: {pattern!r} is no regular expression: {error}"
             ) from error
-        matching.update(name for name in names if expression.search(name))
+        found = [name for name in names if expression.search(name)]
+        if not found:
+            logging.warning(
+                "train_config.%s: %r matches none of the %d trainable "
+                "variables, whose names are such as %r",
+                field,
+                pattern,
+                len(names),
+                next(iter(names), "none"),
+            )
+        matching.update(found)
     return matching

@@ -35,6 +35,8 @@ class TrainOptions:
         make_optimizer: makes the optimizer of the named variables.
         learning_rate: the rate as a function of the step.
         clip_norm: largest global gradient norm; 0 for no limit.
+        bias_gradient_factor: multiplies the gradients of biases, before their
+            norm is taken and limited.
         add_regularization_loss: whether it is part of the total loss.
         update_patterns: see `gradients.select_variables`.
         freeze_patterns: the same.
@@ -47,6 +49,7 @@ class TrainOptions:
     make_optimizer: Callable[[optimizers.Variables], optimizers.Optimizer]
     learning_rate: learning_schedules.Schedule
     clip_norm: float = 0.0
+    bias_gradient_factor: float = 1.0
     add_regularization_loss: bool = True
     update_patterns: tuple[str, ...] = ()
     freeze_patterns: tuple[str, ...] = ()

@@ -36,6 +36,7 @@ class StepResult(NamedTuple):
         is_fatal: bool, whether the run must stop: not applied, and not an
             overflow that a smaller loss scale mends.
         gradient_norms: float32 by variable name, when they are asked for.
+        summaries: float32 by name, what the detector says of its loss.
     """
 
     losses: dict[str, Tensor]
@@ -44,6 +45,7 @@ class StepResult(NamedTuple):
     is_applied: Tensor
     is_fatal: Tensor
     gradient_norms: dict[str, Tensor]
+    summaries: dict[str, Tensor]
 
 
 class TrainState:
@@ -89,7 +91,8 @@ class TrainState:
         Returns:
             Names of the slots that the checkpoint does not have, because it
             was trained with another optimizer or other frozen variables;
-            they keep their first values.
+            they keep their first values, and moving averages start at the
+            weights.
 
         Raises:
             CheckpointError: it is damaged or of another model; nothing was
@@ -106,7 +109,12 @@ class TrainState:
             },
             reader,
         )
-        return sorted(set(optional) - set(found))
+        missing = sorted(set(optional) - set(found))
+        for name in missing:
+            average_of = name.removesuffix(checkpoints.MOVING_AVERAGE_SUFFIX)
+            if average_of in self.trained_variables:
+                optional[name].assign(self.trained_variables[average_of].value)
+        return missing
 
     def _training_variables(self) -> dict[str, keras.Variable]:
         variables = self.optimizer.checkpoint_variables()
@@ -143,7 +151,9 @@ def make_train_step(state: TrainState) -> TrainStep:
             true_image_shapes_B3,
             training=True,
         )
-        losses = dict(model.loss(predictions, true_image_shapes_B3, gt))
+        losses, summaries = model.loss_and_summaries(
+            predictions, true_image_shapes_B3, gt, training=True
+        )
         if options.add_regularization_loss:
             losses[LossFields.regularization_loss] = tf.cast(
                 model.regularization_loss(), tf.float32
@@ -154,6 +164,7 @@ def make_train_step(state: TrainState) -> TrainStep:
         grads = {n: g for n, g in grads.items() if g is not None}
         grads = _unscaled(grads, state.loss_scale)
         grads = distributed.average_gradients(grads)
+        grads = gradients.multiply_biases(grads, options.bias_gradient_factor)
 
         gradient_norm = tf.linalg.global_norm(list(grads.values()))
         clipped = gradients.clip_by_global_norm(
@@ -178,6 +189,7 @@ def make_train_step(state: TrainState) -> TrainStep:
             is_applied=is_applied,
             is_fatal=~may_continue,
             gradient_norms=_norms(grads, options.summarize_gradients),
+            summaries=summaries,
         )
 
     # Every branch on a tensor is explicit, so there is nothing to convert.

@@ -12,11 +12,7 @@ from absl import logging
 from google.protobuf import descriptor, message
 
 from object_detection.core import errors
-from object_detection.protos import (
-    input_reader_pb2,
-    pipeline_pb2,
-    train_pb2,
-)
+from object_detection.protos import pipeline_pb2, train_pb2
 from object_detection.utils import (
     config_check_model,
     config_fields,
@@ -50,13 +46,15 @@ def check_configs(
     if not is_evaluating:
         pipeline.ClearField("eval_config")
         pipeline.ClearField("eval_input_reader")
+    _check_model_kind(pipeline)
     _check_fields(pipeline)
     config_check_model.check_ssd(pipeline.model.ssd)
     if is_training:
         _check_steps(pipeline.train_config)
-        _check_reader(pipeline.train_input_reader, "train_input_reader")
     if is_evaluating:
         _check_eval_readers(pipeline)
+    if is_training and is_evaluating:
+        _check_moving_averages(pipeline)
     _report(pipeline, is_training)
 
 
@@ -75,6 +73,15 @@ def find_fields_without_effect(
         if asks and key in config_fields.WITHOUT_EFFECT:
             found.append((path, config_fields.WITHOUT_EFFECT[key]))
     return found
+
+
+def _check_model_kind(pipeline: pipeline_pb2.TrainEvalPipelineConfig) -> None:
+    kind = pipeline.model.WhichOneof("model")
+    if kind != "ssd":
+        found = f".{kind}: is not supported" if kind else ": has no detector"
+        raise errors.ConfigError(
+            f"model{found}; expected model.ssd, a single-shot detector"
+        )
 
 
 def _check_fields(pipeline: pipeline_pb2.TrainEvalPipelineConfig) -> None:
@@ -138,28 +145,35 @@ def _check_steps(train_config: train_pb2.TrainConfig) -> None:
         )
 
 
+def _check_moving_averages(
+    pipeline: pipeline_pb2.TrainEvalPipelineConfig,
+) -> None:
+    if (
+        pipeline.eval_config.use_moving_averages
+        and not pipeline.train_config.optimizer.use_moving_average
+    ):
+        raise errors.ConfigError(
+            "eval_config.use_moving_averages: true needs "
+            "train_config.optimizer.use_moving_average: true, got false; the "
+            "training keeps no averages to evaluate"
+        )
+
+
 def _check_eval_readers(
     pipeline: pipeline_pb2.TrainEvalPipelineConfig,
 ) -> None:
-    readers = pipeline.eval_input_reader
-    if not readers:
+    if not pipeline.eval_input_reader:
         raise errors.ConfigError(
             "eval_input_reader: is missing, and evaluation needs one"
         )
-    _check_reader(readers[0], "eval_input_reader[0]")
-    if len(readers) > 1:
-        logging.warning(
-            "eval_input_reader: %d are given, only the first is evaluated",
-            len(readers),
-        )
-
-
-def _check_reader(reader: input_reader_pb2.InputReader, path: str) -> None:
-    # A record may number its classes, but the evaluators need their names.
-    if not reader.label_map_path:
-        raise errors.ConfigError(
-            f"{path}.label_map_path: is missing; it names the classes"
-        )
+    for index, reader in enumerate(pipeline.eval_input_reader):
+        if reader.num_epochs > 1:
+            logging.warning(
+                "eval_input_reader[%d].num_epochs: is %d, but an evaluation "
+                "sees every example once",
+                index,
+                reader.num_epochs,
+            )
 
 
 def _report(

@@ -77,7 +77,7 @@ def test_fields_without_effect_are_listed_once_with_path_and_reason(caplog):
             "skip_labels: false } eval_input_reader { queue_capacity: 9 }",
         )
     )
-    text = caplog.records[1].getMessage()
+    text = caplog.records[0].getMessage()
     assert "train_config.sync_replicas: only the legacy trainer" in text
     assert "train_config.replicas_to_aggregate" in text
     assert "eval_config.num_examples: the whole evaluation set" in text
@@ -156,19 +156,21 @@ def test_placeholder():
 
 
 @pytest.mark.parametrize(
-    ("text", "path"),
-    [
-        ("graph_rewriter { quantization {} }", "graph_rewriter"),
-        (
-            "train_input_reader { num_additional_channels: 1 }",
-            "train_input_reader.num_additional_channels",
-        ),
-    ],
+    ("text", "path"), [("graph_rewriter { quantization {} }", "graph_rewriter")]
 )
 def test_unsupported_fields_are_refused_by_name(text, path):
     message = refusal(merge(ssd320(), text))
     assert message.startswith(f"{path}: ")
     assert "not supported yet" in message
+
+
+def test_averages_to_evaluate_must_be_kept_in_training():
+    configs = ssd320(eval_config__use_moving_averages=True)
+    message = refusal(configs)
+    assert message.startswith("eval_config.use_moving_averages: true needs")
+    check(configs, is_training=False)
+    configs["train_config"].optimizer.use_moving_average = True
+    check(configs)
 
 
 def test_steps_must_be_given_somewhere():
@@ -188,22 +190,33 @@ def test_training_past_the_end_of_the_schedule_is_warned_about(
     assert warned == is_warned
 
 
-def test_readers():
+def test_evaluation_needs_a_reader():
     configs = ssd320()
     del configs["eval_input_configs"][:]
     assert refusal(configs).startswith("eval_input_reader: is missing")
-    configs = ssd320()
-    configs["eval_input_configs"][0].ClearField("label_map_path")
-    assert refusal(configs).startswith("eval_input_reader[0].label_map_path")
-    configs = ssd320()
-    configs["train_input_config"].ClearField("label_map_path")
-    assert refusal(configs).startswith("train_input_reader.label_map_path")
 
 
-def test_second_eval_reader_is_warned_about(caplog):
-    configs = merge(ssd320(), "eval_input_reader { num_readers: 2 }")
+def test_epochs_of_an_evaluation_are_warned_about(caplog):
+    configs = merge(
+        ssd320(),
+        "eval_input_reader { num_epochs: 1 } eval_input_reader {"
+        " num_epochs: 3 }",
+    )
     check(configs)
-    assert "2 are given, only the first is evaluated" in caplog.text
+    assert "eval_input_reader[2].num_epochs: is 3" in caplog.text
+    assert "eval_input_reader[1].num_epochs" not in caplog.text
+
+
+@pytest.mark.parametrize("is_training", [False, True])
+def test_other_detectors_are_refused_by_name(is_training):
+    configs = ssd320()
+    configs["model"].faster_rcnn.num_classes = 3
+    assert refusal(configs, is_training=is_training) == (
+        "model.faster_rcnn: is not supported; expected model.ssd, a "
+        "single-shot detector"
+    )
+    configs["model"].Clear()
+    assert refusal(configs).startswith("model: has no detector")
 
 
 def test_configs_are_not_changed():

@@ -36,10 +36,10 @@ WITHOUT_EFFECT = {
     "EvalConfig.visualization_export_dir": _LEGACY_EVALUATOR,
     "EvalConfig.visualize_groundtruth_boxes": _LEGACY_EVALUATOR,
     "Hyperparams.regularize_depthwise": "no builder read it in the original",
-    "InputReader.load_instance_masks": "no supported detector has masks",
-    "InputReader.mask_type": "no supported detector has masks",
+    "InputReader.load_instance_masks": (
+        "masks are read and augmented, but no SSD loss uses them"
+    ),
     "InputReader.min_after_dequeue": _NO_QUEUES,
-    "InputReader.num_keypoints": "no supported detector has keypoints",
     "InputReader.num_parallel_batches": _NO_QUEUES,
     "InputReader.num_parallel_map_calls": _NO_QUEUES,
     "InputReader.prefetch_size": _NO_QUEUES,
@@ -53,7 +53,6 @@ WITHOUT_EFFECT = {
     "Ssd.inplace_batchnorm_update": "BatchNorm statistics always move in step",
     "Ssd.mask_head_config": "nothing read it in the original either",
     "TrainConfig.batch_queue_capacity": _LEGACY_TRAINER,
-    "TrainConfig.bias_grad_multiplier": _LEGACY_TRAINER,
     "TrainConfig.max_number_of_boxes": (
         "the reader's max_number_of_boxes counts, as in the original"
     ),
@@ -73,9 +72,6 @@ WITHOUT_EFFECT = {
 
 # Refused when set to anything but false or 0.
 UNSUPPORTED = {
-    "InputReader.num_additional_channels": (
-        "the detectors take three channels, more are not supported yet; use 0"
-    ),
     "TrainEvalPipelineConfig.graph_rewriter": (
         "quantization is not supported yet; remove the block"
     ),
@@ -128,6 +124,7 @@ RANGES = {
     "SigmoidFocalClassificationLoss.gamma": _NOT_NEGATIVE,
     "Ssd.negative_class_weight": _NOT_NEGATIVE,
     "TrainConfig.batch_size": _COUNT,
+    "TrainConfig.bias_grad_multiplier": _NOT_NEGATIVE,
     "TrainConfig.gradient_clipping_by_norm": _NOT_NEGATIVE,
     "TrainConfig.keep_checkpoint_every_n_hours": _POSITIVE,
     "TruncatedNormalInitializer.stddev": _NOT_NEGATIVE,
