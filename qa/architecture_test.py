@@ -32,7 +32,7 @@ CORE_PACKAGES = {"keras", "numpy"}
 # A longer name beats a shorter one.
 LAYERS = (
     ("model_main", "demo", "export_inference_graph", "dataset_tools"),
-    ("model_lib", "exporter", "inference"),
+    ("model_lib", "model_job", "exporter", "inference"),
     ("inputs", "training", "eval_util", "model_hparams"),
     (
         "builders",

@@ -6,7 +6,8 @@ Record order, augmentation and therefore every batch are a pure function of
 (seed, position): training can be taken up at any step.
 """
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 
 import tensorflow as tf
 
@@ -70,6 +71,7 @@ def create_train_input_fn(
     """
     source = dataset_builder.build(
         train_input_reader,
+        path="train_input_reader",
         num_classes=model_config.ssd.num_classes,
         seed=seed,
         num_epochs=train_input_reader.num_epochs,
@@ -77,12 +79,16 @@ def create_train_input_fn(
         shard_index=shard_index,
     )
     source.stream.require_records()
+    resizer = _build_resizer(model_config, train_input_reader, batch_size)
     make_rows = transform.Transform(
-        resizer=_build_resizer(model_config, batch_size),
+        resizer=resizer,
         num_classes=model_config.ssd.num_classes,
-        max_num_boxes=_max_num_boxes(train_input_reader),
+        max_num_boxes=train_input_reader.max_number_of_boxes,
         augmentations=tuple(
-            preprocessor_builder.build(train_config.data_augmentation_options)
+            preprocessor_builder.build(
+                train_config.data_augmentation_options,
+                is_grayscale=resizer.convert_to_grayscale,
+            )
         ),
         merge_multiple_label_boxes=train_config.merge_multiple_label_boxes,
         retain_original_image=train_config.retain_original_images,
@@ -108,6 +114,7 @@ def create_eval_input_fn(
     model_config: model_pb2.DetectionModel,
     *,
     batch_size: int,
+    reader_path: str = "eval_input_reader",
     num_shards: int = 1,
     shard_index: int = 0,
     repeat: bool = False,
@@ -120,6 +127,7 @@ def create_eval_input_fn(
             num_epochs does not count.
         model_config: its classes and image size.
         batch_size: images a batch, of this process.
+        reader_path: of the reader in the pipeline config, for errors.
         num_shards: how many processes share the records.
         shard_index: which of them this one is.
         repeat: start again at the end, for ever.
@@ -128,20 +136,24 @@ def create_eval_input_fn(
         input_fn(), which returns a dataset of (features, labels) with each
         record of this shard once, the last batch smaller when they do not
         divide. B images, M boxes, C classes.
-        features: image float32 [B, H, W, 3] in 0..255, resized and padded;
-            true_image_shape int32 [B, 3], height, width and channels before
-            padding; original_image_spatial_shape int32 [B, 2];
-            source_id string [B]; hash int32 [B] of it; when the config asks
-            for it, original_image uint8 [B, H, W, 3] before augmentation.
+        features: image float32 [B, H, W, F] in 0..255, resized and padded,
+            F - 3 additional channels after the colours; true_image_shape
+            int32 [B, 3], height, width and channels before padding;
+            original_image_spatial_shape int32 [B, 2]; source_id string [B];
+            hash int32 [B] of it; when the config asks for it, original_image
+            uint8 [B, H, W, F] before augmentation.
         labels: num_groundtruth_boxes int32 [B]; num_truncated_boxes int32
             [B], beyond M; groundtruth_boxes float32 [B, M, 4] yxyx,
             normalised to the padded image; groundtruth_classes and
             groundtruth_confidences float32 [B, M, C]; groundtruth_weights
             float32 [B, M]; groundtruth_area float32 [B, M] in pixels of the
             original image, -1 when unknown; groundtruth_is_crowd,
-            groundtruth_difficult, groundtruth_group_of bool [B, M]; and
-            masks float32 [B, M, H, W] and keypoints float32 [B, M, k, 2]
-            when the reader asks for them. Padding is 0 or False.
+            groundtruth_difficult, groundtruth_group_of bool [B, M];
+            groundtruth_image_classes float32 [B, C], 1 for each label that
+            the whole image has; and groundtruth_instance_masks float32
+            [B, M, H, W] and groundtruth_keypoints float32 [B, M, k, 2] (y,
+            x), normalised like boxes, when the reader asks for them. Padding
+            is 0 or False.
 
     Raises:
         ConfigError: names the field, or the pattern that matches no file.
@@ -149,6 +161,7 @@ def create_eval_input_fn(
     """
     source = dataset_builder.build(
         eval_input_reader,
+        path=reader_path,
         num_classes=model_config.ssd.num_classes,
         seed=0,
         num_epochs=0 if repeat else 1,
@@ -157,9 +170,9 @@ def create_eval_input_fn(
     )
     source.stream.require_records(of_all_shards=not repeat)
     make_rows = transform.Transform(
-        resizer=_build_resizer(model_config, batch_size),
+        resizer=_build_resizer(model_config, eval_input_reader, batch_size),
         num_classes=model_config.ssd.num_classes,
-        max_num_boxes=_max_num_boxes(eval_input_reader),
+        max_num_boxes=eval_input_reader.max_number_of_boxes,
         retain_original_image=eval_config.retain_original_images,
     )
 
@@ -201,6 +214,31 @@ def explain_failure(error: BaseException) -> errors.DetectionError | None:
         The error to raise instead; None when it did not come from an input.
     """
     return failure_finder.explain(error)
+
+
+@contextlib.contextmanager
+def errors_explained() -> Iterator[None]:
+    """Turns what TensorFlow raises in the block into an error of one line.
+
+    Raises:
+        DataError: names the record.
+        ResourceError: out of memory.
+    """
+    try:
+        yield
+    except (tf.errors.OpError, UnicodeDecodeError) as error:
+        explained = explain_failure(error)
+        if explained is None and isinstance(
+            error, tf.errors.ResourceExhaustedError
+        ):
+            reason = str(error).strip().split("\n")[0]
+            explained = errors.ResourceError(
+                f"out of memory ({reason}); lower train_config.batch_size or "
+                "eval_config.batch_size, or the size of the images"
+            )
+        if explained is None:
+            raise
+        raise explained from error
 
 
 def _batches(
@@ -249,9 +287,13 @@ def _batches(
 
 
 def _build_resizer(
-    model_config: model_pb2.DetectionModel, batch_size: int
+    model_config: model_pb2.DetectionModel,
+    reader: input_reader_pb2.InputReader,
+    batch_size: int,
 ) -> image_resizer.Resizer:
-    resizer = image_resizer_builder.build(model_config.ssd.image_resizer)
+    resizer = image_resizer_builder.build(
+        model_config.ssd.image_resizer, reader.num_additional_channels
+    )
     if batch_size < 1:
         raise errors.ConfigError(
             f"batch_size must be at least 1, got {batch_size}"
@@ -263,12 +305,3 @@ def _build_resizer(
             "images has no common size: set it to true or batch_size to 1"
         )
     return resizer
-
-
-def _max_num_boxes(reader: input_reader_pb2.InputReader) -> int:
-    if reader.max_number_of_boxes < 1:
-        raise errors.ConfigError(
-            "input reader: max_number_of_boxes must be at least 1, got "
-            f"{reader.max_number_of_boxes}"
-        )
-    return reader.max_number_of_boxes

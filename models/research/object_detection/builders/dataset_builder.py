@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+from object_detection.builders import oneof
 from object_detection.core import errors
 from object_detection.data_decoders import (
     record_files,
@@ -15,6 +16,19 @@ _MASK_TYPES = {
     input_reader_pb2.DEFAULT: tf_example_decoder.MaskType.NUMERICAL,
     input_reader_pb2.NUMERICAL_MASKS: tf_example_decoder.MaskType.NUMERICAL,
     input_reader_pb2.PNG_MASKS: tf_example_decoder.MaskType.PNG,
+}
+
+_LOWEST = {
+    "sample_1_of_n_examples": 1,
+    "num_readers": 1,
+    "read_block_length": 1,
+    "num_additional_channels": 0,
+    "num_prefetch_batches": -1,
+    "max_number_of_boxes": 1,
+}
+_LOWEST_IF_SHUFFLED = {
+    "shuffle_buffer_size": 1,
+    "filenames_shuffle_buffer_size": 1,
 }
 
 
@@ -33,6 +47,7 @@ class RecordSource(NamedTuple):
 def build(
     config: input_reader_pb2.InputReader,
     *,
+    path: str,
     num_classes: int,
     seed: int,
     num_epochs: int,
@@ -43,6 +58,7 @@ def build(
 
     Args:
         config: an input reader.
+        path: of it in the pipeline config, for errors.
         num_classes: of the model.
         seed: of the shuffles.
         num_epochs: how often each record is read, 0 for ever.
@@ -53,22 +69,9 @@ def build(
         ConfigError: names the field, the pattern without a file, or what is
             wrong with the label map.
     """
-    if config.WhichOneof("input_reader") != "tf_record_input_reader":
-        raise errors.ConfigError(
-            "input reader: expected tf_record_input_reader, got "
-            f"{config.WhichOneof('input_reader') or 'none'}"
-        )
-    _require_at_least(config, "sample_1_of_n_examples", 1)
-    _require_at_least(config, "num_readers", 1)
-    _require_at_least(config, "read_block_length", 1)
-    _require_at_least(config, "num_additional_channels", 0)
-    _require_at_least(config, "num_prefetch_batches", -1)
-    if config.shuffle:
-        _require_at_least(config, "shuffle_buffer_size", 1)
-        _require_at_least(config, "filenames_shuffle_buffer_size", 1)
-    files = record_files.expand_patterns(
-        config.tf_record_input_reader.input_path
-    )
+    oneof.require(config, "input_reader", path, ["tf_record_input_reader"])
+    _check_ranges(config, path)
+    files = _find_files(config.tf_record_input_reader, path)
     stream = record_stream.RecordStream(
         files=tuple(files),
         num_readers=min(config.num_readers, len(files)),
@@ -82,15 +85,31 @@ def build(
         seed=seed,
         num_epochs=num_epochs,
     )
-    return RecordSource(stream, _decoder_options(config, num_classes))
+    return RecordSource(stream, _decoder_options(config, path, num_classes))
+
+
+def _find_files(
+    config: input_reader_pb2.TFRecordInputReader, path: str
+) -> list[str]:
+    try:
+        return record_files.expand_patterns(config.input_path)
+    except errors.ConfigError as error:
+        raise errors.ConfigError(
+            f"{path}.tf_record_input_reader.{error}"
+        ) from None
 
 
 def _decoder_options(
-    config: input_reader_pb2.InputReader, num_classes: int
+    config: input_reader_pb2.InputReader, path: str, num_classes: int
 ) -> tf_example_decoder.DecoderOptions:
     text_to_id = None
     if config.label_map_path:
-        label_map_util.check_num_classes(config.label_map_path, num_classes)
+        try:
+            label_map_util.check_num_classes(config.label_map_path, num_classes)
+        except errors.ConfigError as error:
+            raise errors.ConfigError(
+                f"{path}.label_map_path: {error}"
+            ) from None
         text_to_id = label_map_util.class_text_to_id(config.label_map_path)
     return tf_example_decoder.DecoderOptions(
         class_rules=tf_example_decoder.ClassRules(num_classes, text_to_id),
@@ -101,11 +120,13 @@ def _decoder_options(
     )
 
 
-def _require_at_least(
-    config: input_reader_pb2.InputReader, name: str, lowest: int
-) -> None:
-    value = getattr(config, name)
-    if value < lowest:
-        raise errors.ConfigError(
-            f"input reader: {name} must be at least {lowest}, got {value}"
-        )
+def _check_ranges(config: input_reader_pb2.InputReader, path: str) -> None:
+    lowest = dict(_LOWEST)
+    if config.shuffle:
+        lowest.update(_LOWEST_IF_SHUFFLED)
+    for name, low in lowest.items():
+        value = getattr(config, name)
+        if value < low:
+            raise errors.ConfigError(
+                f"{path}.{name}: must be at least {low}, got {value}"
+            )

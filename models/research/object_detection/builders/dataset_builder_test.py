@@ -30,7 +30,12 @@ def build(folder, text="", num_classes=3, **changes):
         input_reader_pb2.InputReader(),
     )
     arguments = {"seed": 4, "num_epochs": 0, **changes}
-    return dataset_builder.build(config, num_classes=num_classes, **arguments)
+    return dataset_builder.build(
+        config,
+        path="eval_input_reader[1]",
+        num_classes=num_classes,
+        **arguments,
+    )
 
 
 def test_every_field_reaches_its_place(folder):
@@ -74,28 +79,61 @@ def test_defaults(folder):
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("sample_1_of_n_examples: 0", "sample_1_of_n_examples.*at least 1"),
-        ("num_readers: 0", "num_readers"),
-        ("read_block_length: 0", "read_block_length"),
-        ("shuffle_buffer_size: 0", "shuffle_buffer_size"),
-        ("filenames_shuffle_buffer_size: 0", "filenames_shuffle_buffer_size"),
-        ("num_additional_channels: -1", "num_additional_channels"),
-        ("num_prefetch_batches: -2", "num_prefetch_batches"),
-        ('label_map_path: "/no/such"', "/no/such"),
+        ("sample_1_of_n_examples: 0", "must be at least 1, got 0"),
+        ("num_readers: 0", "must be at least 1, got 0"),
+        ("read_block_length: 0", "must be at least 1, got 0"),
+        ("shuffle_buffer_size: 0", "must be at least 1, got 0"),
+        ("filenames_shuffle_buffer_size: 0", "must be at least 1, got 0"),
+        ("num_additional_channels: -1", "must be at least 0, got -1"),
+        ("num_prefetch_batches: -2", "must be at least -1, got -2"),
+        ("max_number_of_boxes: 0", "must be at least 1, got 0"),
+        ('label_map_path: "/no/such"', "/no/such: cannot read the label map"),
     ],
 )
 def test_mistakes_name_the_field(folder, text, words):
-    with pytest.raises(errors.ConfigError, match=words):
+    name = text.partition(":")[0]
+    with pytest.raises(errors.ConfigError) as caught:
         build(folder, text)
+    assert str(caught.value).startswith(f"eval_input_reader[1].{name}: {words}")
+
+
+def test_a_shuffle_buffer_does_not_matter_without_shuffling(folder):
+    stream, _ = build(folder, "shuffle: false shuffle_buffer_size: 0")
+    assert not stream.is_shuffled
 
 
 def test_other_readers_and_empty_patterns_are_refused(folder):
-    with pytest.raises(errors.ConfigError, match="/b' matches no file"):
+    path = r"^eval_input_reader\[1\]"
+    with pytest.raises(
+        errors.ConfigError,
+        match=rf"{path}.tf_record_input_reader.input_path: .*/b' matches no",
+    ):
         build(folder / "empty")
+
+    def refusal(config):
+        with pytest.raises(errors.ConfigError) as caught:
+            dataset_builder.build(
+                config,
+                path="train_input_reader",
+                num_classes=3,
+                seed=0,
+                num_epochs=0,
+            )
+        return str(caught.value)
+
     config = input_reader_pb2.InputReader()
+    assert refusal(config) == (
+        "train_input_reader: expected tf_record_input_reader, got nothing"
+    )
     config.external_input_reader.SetInParent()
-    with pytest.raises(errors.ConfigError, match="got external_input_reader"):
-        dataset_builder.build(config, num_classes=3, seed=0, num_epochs=0)
+    assert refusal(config) == (
+        "train_input_reader.external_input_reader: is not supported; use "
+        "tf_record_input_reader"
+    )
+    config.tf_record_input_reader.SetInParent()
+    assert refusal(config).startswith(
+        "train_input_reader.tf_record_input_reader.input_path: is empty"
+    )
 
 
 def test_label_map_and_num_classes_must_agree(folder):

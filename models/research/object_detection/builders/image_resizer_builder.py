@@ -14,8 +14,17 @@ _METHODS = {
 }
 
 
-def build(config: image_resizer_pb2.ImageResizer) -> image_resizer.Resizer:
+_NUM_COLOURS = 3
+
+
+def build(
+    config: image_resizer_pb2.ImageResizer, num_additional_channels: int = 0
+) -> image_resizer.Resizer:
     """Returns the resizer that the config names.
+
+    Args:
+        config: the `image_resizer` message.
+        num_additional_channels: channels of the images beside their colours.
 
     Raises:
         ConfigError: none is named, or a value is out of its range.
@@ -27,6 +36,7 @@ def build(config: image_resizer_pb2.ImageResizer) -> image_resizer.Resizer:
             "keep_aspect_ratio_resizer"
         )
     fields = getattr(config, kind)
+    num_channels = _NUM_COLOURS + num_additional_channels
     try:
         if kind == "fixed_shape_resizer":
             return image_resizer.FixedShapeResizer(
@@ -40,10 +50,20 @@ def build(config: image_resizer_pb2.ImageResizer) -> image_resizer.Resizer:
             max_dimension=fields.max_dimension,
             method=_METHODS[fields.resize_method],
             pad_to_max_dimension=fields.pad_to_max_dimension,
-            per_channel_pad_value=(
-                tuple(fields.per_channel_pad_value) or (0.0, 0.0, 0.0)
-            ),
+            per_channel_pad_value=_pad_values(fields, num_channels),
             convert_to_grayscale=fields.convert_to_grayscale,
         )
     except ValueError as error:
         raise errors.ConfigError(f"image_resizer.{kind}: {error}") from error
+
+
+def _pad_values(
+    config: image_resizer_pb2.KeepAspectRatioResizer, num_channels: int
+) -> tuple[float, ...]:
+    values = tuple(config.per_channel_pad_value) or (0.0,) * num_channels
+    if len(values) != num_channels:
+        raise ValueError(
+            f"per_channel_pad_value must have {num_channels} numbers, one for "
+            f"each channel of the images, got {list(values)}"
+        )
+    return values

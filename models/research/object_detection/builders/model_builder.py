@@ -23,6 +23,7 @@ def build(
     model_config: model_pb2.DetectionModel,
     is_training: bool,
     dtype_policy: str | keras.DTypePolicy = "float32",
+    num_additional_channels: int = 0,
 ) -> ssd_meta_arch.SSDMetaArch:
     """Builds the detector, with all its variables.
 
@@ -32,6 +33,8 @@ def build(
             frozen.
         dtype_policy: Keras dtype policy of the networks; variables, losses
             and detections are float32 under all of them.
+        num_additional_channels: channels of the images beside their colours,
+            as the input readers have it.
 
     Raises:
         errors.ConfigError: a part, field or combination that is not
@@ -46,7 +49,12 @@ def build(
     num_class_slots = config.num_classes + config.add_background_class
     # The networks come last: what is wrong elsewhere shows at once.
     anchor_generator = anchor_generator_builder.build(config.anchor_generator)
-    image_resizer = image_resizer_builder.build(config.image_resizer)
+    image_resizer = image_resizer_builder.build(
+        config.image_resizer, num_additional_channels
+    )
+    num_image_channels = (
+        _num_colour_channels(config.image_resizer) + num_additional_channels
+    )
     assigner = _build_target_assigner(config, num_class_slots)
     detection_loss = losses_builder.build(
         config.loss,
@@ -61,7 +69,7 @@ def build(
         is_training,
         freeze_batchnorm=config.freeze_batchnorm,
         enforce_freeze_batchnorm=config.enforce_freeze_batchnorm,
-        in_channels=_num_image_channels(config.image_resizer),
+        in_channels=num_image_channels,
         dtype_policy=dtype_policy,
     )
     if image_resizer.static_size_px is not None:
@@ -85,6 +93,7 @@ def build(
         num_classes=config.num_classes,
         is_training=is_training,
         image_resizer=image_resizer,
+        num_image_channels=num_image_channels,
         feature_extractor=feature_extractor,
         box_predictor=box_predictor_builder.build(
             config.box_predictor,
@@ -102,7 +111,7 @@ def build(
     )
 
 
-def _num_image_channels(config: image_resizer_pb2.ImageResizer) -> int:
+def _num_colour_channels(config: image_resizer_pb2.ImageResizer) -> int:
     kind = config.WhichOneof("image_resizer_oneof")
     return 1 if kind and getattr(config, kind).convert_to_grayscale else 3
 
@@ -119,6 +128,14 @@ def _build_target_assigner(
         box_coder=box_coder_builder.build(config.box_coder),
         unmatched_class_label=(background,) + (0.0,) * (num_class_slots - 1),
         negative_class_weight=config.negative_class_weight,
+        implicit_example_weight=(
+            config.implicit_example_weight
+            if config.use_confidences_as_targets
+            else None
+        ),
+        has_background_column=(
+            config.add_background_class or config.explicit_background_class
+        ),
     )
 
 
@@ -132,9 +149,4 @@ def _check(config: ssd_pb2.Ssd) -> None:
         raise errors.ConfigError(
             "model.ssd.explicit_background_class: true needs "
             "add_background_class: false, whose default is true"
-        )
-    if config.use_confidences_as_targets:
-        raise errors.ConfigError(
-            "model.ssd.use_confidences_as_targets: true is not supported; "
-            "use false"
         )

@@ -17,6 +17,7 @@ import tensorflow as tf
 from object_detection.core import errors
 from object_detection.data_decoders import (
     record_check,
+    record_check_images,
     record_files,
     record_stream,
     tf_example_decoder,
@@ -89,7 +90,7 @@ def explain(error: BaseException) -> errors.DetectionError | None:
         error, tf.errors.NotFoundError | tf.errors.PermissionDeniedError
     ):
         return errors.DataError(
-            f"reading records: {record_check.describe_error(error)}"
+            f"reading records: {record_check_images.describe_error(error)}"
         )
     watches = list(_watches.values())[::-1]
     for is_thorough in (False, True):
@@ -101,10 +102,10 @@ def explain(error: BaseException) -> errors.DetectionError | None:
         return None
     if isinstance(error, tf.errors.ResourceExhaustedError):
         return errors.ResourceError(
-            f"reading records: {record_check.describe_error(error)}"
+            f"reading records: {record_check_images.describe_error(error)}"
         )
     return errors.DataError(
-        f"reading records: {record_check.describe_error(error)}"
+        f"reading records: {record_check_images.describe_error(error)}"
     )
 
 

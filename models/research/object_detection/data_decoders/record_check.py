@@ -12,15 +12,15 @@ import tensorflow as tf
 from google.protobuf import message
 
 from object_detection.data_decoders import (
-    image_codec,
-    record_files,
+    record_check_images,
     tf_example_decoder,
 )
 
-Features = dict[str, list]
+Features = record_check_images.Features
 Rule = Callable[[Features, tf_example_decoder.DecoderOptions], str | None]
 
-_MAX_SHOWN_CHARACTERS = 100
+_TEXT_KEY = "image/object/class/text"
+_LABEL_KEY = "image/object/class/label"
 
 
 def find_fault(
@@ -58,15 +58,8 @@ def name_record(serialized: bytes) -> str:
         return ""
     for key in ("image/source_id", "image/filename"):
         if key in feature and any(feature[key].bytes_list.value):
-            return _show(feature[key].bytes_list.value[0])
+            return record_check_images.show(feature[key].bytes_list.value[0])
     return ""
-
-
-def describe_error(error: tf.errors.OpError) -> str:
-    """Returns TensorFlow's message in one line, without its bookkeeping."""
-    text = error.message.rpartition("}} ")[2].partition("[Op:")[0]
-    text = " ".join(text.split()) or " ".join(error.message.split())
-    return text[: 3 * _MAX_SHOWN_CHARACTERS]
 
 
 def _find_type_fault(
@@ -115,10 +108,13 @@ def _find_count_fault(
         count = len(features.get(key, []))
         is_optional = "class" not in key
         if count != num_boxes and not (is_optional and count == 0):
-            return (
+            fault = (
                 f"{key} has {count} values, expected one for each of "
                 f"{num_boxes} boxes"
             )
+            if key == _LABEL_KEY and features.get(_TEXT_KEY):
+                fault += "; to read the class texts, set label_map_path"
+            return fault
     return None
 
 
@@ -133,9 +129,10 @@ def _find_class_fault(
             text = value.decode("utf-8", "replace")
             if rules.text_to_id.get(text) not in known_ids:
                 return (
-                    f"{key}[{number}] is the unknown class {_show(value)}: "
-                    "add it to the label map or correct the record; known "
-                    f"are {_show_some(rules.text_to_id)}"
+                    f"{key}[{number}] is the unknown class "
+                    f"{record_check_images.show(value)}: add it to the label "
+                    "map or correct the record; known are "
+                    f"{_show_some(rules.text_to_id)}"
                 )
         elif value not in known_ids:
             return (
@@ -176,35 +173,20 @@ def _find_box_fault(
     return None
 
 
-def _find_image_fault(
+def _find_keypoint_fault(
     features: Features, options: tf_example_decoder.DecoderOptions
 ) -> str | None:
-    encoded = (features.get("image/encoded") or [b""])[0]
-    if not encoded:
-        return "image/encoded is missing or empty"
-    image_format = (features.get("image/format") or [b"jpeg"])[0]
-    size_px = [
-        (features.get(key) or [1])[0] for key in ("image/height", "image/width")
-    ]
-    found = record_files.describe_magic(encoded) or "begins with " + _show(
-        encoded[:8]
-    )
-    where = f"image/encoded ({len(encoded)} bytes, {found})"
-    try:
-        image = image_codec.open_image(
-            tf.constant(encoded),
-            tf.constant(image_format),
-            tf.constant(size_px, tf.int32),
-        )
-    except tf.errors.InvalidArgumentError as error:
-        return (
-            f"{where} cannot be read as an image of at most "
-            f"{image_codec.MAX_IMAGE_PIXELS} pixels: {describe_error(error)}"
-        )
-    try:
-        image_codec.decode_pixels(image)
-    except (tf.errors.InvalidArgumentError, tf.errors.DataLossError) as error:
-        return f"{where} cannot be decoded: {describe_error(error)}"
+    if not options.num_keypoints:
+        return None
+    num_boxes = len(features.get("image/object/bbox/ymin", []))
+    for axis in ("y", "x"):
+        key = f"image/object/keypoint/{axis}"
+        count = len(features.get(key, []))
+        if count != num_boxes * options.num_keypoints:
+            return (
+                f"{key} has {count} values, expected {options.num_keypoints} "
+                f"(num_keypoints) for each of {num_boxes} boxes"
+            )
     return None
 
 
@@ -212,10 +194,9 @@ def _class_key(
     features: Features, options: tf_example_decoder.DecoderOptions
 ) -> str:
     """The key whose values decide the classes of the boxes."""
-    text_key = "image/object/class/text"
-    if options.class_rules.text_to_id is not None and features.get(text_key):
-        return text_key
-    return "image/object/class/label"
+    if options.class_rules.text_to_id is not None and features.get(_TEXT_KEY):
+        return _TEXT_KEY
+    return _LABEL_KEY
 
 
 # Each rule may rely on those before it.
@@ -224,21 +205,14 @@ _RULES: tuple[Rule, ...] = (
     _find_count_fault,
     _find_class_fault,
     _find_box_fault,
-    _find_image_fault,
+    _find_keypoint_fault,
+    record_check_images.find_image_fault,
+    record_check_images.find_channel_fault,
+    record_check_images.find_mask_fault,
 )
-
-
-def _show(value: bytes | str) -> str:
-    """A text of a record as one short line, quoted."""
-    text = (
-        value.decode("utf-8", "replace") if isinstance(value, bytes) else value
-    )
-    if len(text) > _MAX_SHOWN_CHARACTERS:
-        text = text[:_MAX_SHOWN_CHARACTERS] + "..."
-    return repr(text)
 
 
 def _show_some(texts: Iterator[str] | dict[str, int]) -> str:
     names = list(texts)
-    shown = ", ".join(_show(name) for name in names[:10])
+    shown = ", ".join(record_check_images.show(name) for name in names[:10])
     return shown + (", ..." if len(names) > 10 else "")

@@ -60,8 +60,8 @@ def expand_patterns(patterns: Sequence[str]) -> list[str]:
     """
     if not patterns:
         raise errors.ConfigError(
-            "tf_record_input_reader.input_path is empty: give the record "
-            "files or a pattern that matches them"
+            "input_path: is empty; give the record files or a pattern that "
+            "matches them"
         )
     files: dict[str, None] = {}
     for pattern in patterns:
@@ -72,8 +72,8 @@ def expand_patterns(patterns: Sequence[str]) -> list[str]:
         ]
         if not matches:
             raise errors.ConfigError(
-                f"input_path {pattern!r} matches no file (looked from "
-                f"{os.getcwd()}): correct the path or create the records"
+                f"input_path: {pattern!r} matches no file (looked from "
+                f"{os.getcwd()}); correct the path or create the records"
             )
         files.update(dict.fromkeys(matches))
     return list(files)

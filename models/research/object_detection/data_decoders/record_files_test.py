@@ -82,8 +82,31 @@ def test_patterns_keep_their_order_and_sort_within(tmp_path):
 def test_a_pattern_without_a_file_is_named(tmp_path):
     with pytest.raises(errors.ConfigError, match=r"nothing-\*.*no file"):
         record_files.expand_patterns([f"{tmp_path}/nothing-*"])
-    with pytest.raises(errors.ConfigError, match="input_path is empty"):
+    with pytest.raises(errors.ConfigError, match="input_path: is empty"):
         record_files.expand_patterns([])
+
+
+@pytest.mark.parametrize(
+    ("pattern", "num_matches"),
+    [
+        ("train.record-?????-of-00100", 2),
+        ("train.record-*-of-00100", 2),
+        ("train.record-0000[01]-of-*", 3),
+        ("train.record-00001-of-00100", 1),
+        ("train*", 4),
+    ],
+)
+def test_patterns_of_sharded_files(tmp_path, pattern, num_matches):
+    for name in (
+        "train.record-00000-of-00100",
+        "train.record-00001-of-00100",
+        "train.record-00000-of-00002",
+        "train_notes.txt",
+    ):
+        write_records(tmp_path / name, [])
+    found = record_files.expand_patterns([f"{tmp_path}/{pattern}"])
+    assert len(found) == num_matches
+    assert found == sorted(found)
 
 
 def test_files_without_a_record_are_an_error(tmp_path):

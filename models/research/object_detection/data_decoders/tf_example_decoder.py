@@ -25,6 +25,9 @@ BOX_COORDINATE_TOLERANCE = 0.1
 
 UNKNOWN_AREA = -1.0
 
+CHANNELS_KEY = "image/additional_channels/encoded"
+MASK_KEY = "image/object/mask"
+
 BOX_CORNERS = ("ymin", "xmin", "ymax", "xmax")
 
 # Values of a box that a record may leave out for all boxes, with defaults.
@@ -86,7 +89,7 @@ class DecoderOptions(NamedTuple):
         """Returns how each key is parsed."""
         features = dict(_FEATURES)
         if self.num_additional_channels:
-            features[_CHANNELS_KEY] = tf.io.FixedLenFeature(
+            features[CHANNELS_KEY] = tf.io.FixedLenFeature(
                 [self.num_additional_channels], tf.string
             )
         if self.num_keypoints:
@@ -94,7 +97,7 @@ class DecoderOptions(NamedTuple):
                 features[f"image/object/keypoint/{axis}"] = _list(tf.float32)
         if self.load_instance_masks:
             is_png = self.mask_type is MaskType.PNG
-            features[_MASK_KEY] = _list(tf.string if is_png else tf.float32)
+            features[MASK_KEY] = _list(tf.string if is_png else tf.float32)
         return features
 
 
@@ -105,9 +108,6 @@ def _scalar(dtype: tf.DType, default: str | int) -> tf.io.FixedLenFeature:
 def _list(dtype: tf.DType) -> tf.io.FixedLenSequenceFeature:
     return tf.io.FixedLenSequenceFeature([], dtype, allow_missing=True)
 
-
-_CHANNELS_KEY = "image/additional_channels/encoded"
-_MASK_KEY = "image/object/mask"
 
 _FEATURES = {
     "image/encoded": _scalar(tf.string, ""),
@@ -169,7 +169,9 @@ class TfExampleDecoder:
                 when the record has none.
             groundtruth_is_crowd, _difficult, _group_of: bool [n].
             groundtruth_image_classes: int64 [m], labels of the whole image;
-                -1 for a text that is not in the label map.
+                -1 for a text that is not in the label map. Differs from
+                boxes, where that is a fault: data sets label images with
+                many more classes than they have boxes of.
             And when the options ask for them:
             image_additional_channels: uint8 [height, width, k].
             groundtruth_keypoints: float32 [n, k, 2] (y, x), normalised.
@@ -223,12 +225,7 @@ class TfExampleDecoder:
         num_boxes = tf.shape(boxes_N4)[0]
         if options.num_additional_channels:
             fields[Fields.image_additional_channels] = tf.concat(
-                [
-                    tf.io.decode_image(
-                        encoded, channels=1, expand_animations=False
-                    )
-                    for encoded in tf.unstack(record[_CHANNELS_KEY])
-                ],
+                [decode_channel(c) for c in tf.unstack(record[CHANNELS_KEY])],
                 axis=2,
             )
         if options.num_keypoints:
@@ -238,10 +235,12 @@ class TfExampleDecoder:
             )
         if options.load_instance_masks:
             shape = tf.concat([[num_boxes], image.size_px], axis=0)
-            values = record[_MASK_KEY]
+            values = record[MASK_KEY]
             if options.mask_type is MaskType.PNG:
                 values = tf.map_fn(
-                    _decode_mask, values, fn_output_signature=tf.uint8
+                    lambda encoded: _decode_mask(encoded, image.size_px),
+                    values,
+                    fn_output_signature=tf.uint8,
                 )
             fields[Fields.groundtruth_instance_masks] = tf.cast(
                 tf.reshape(values, shape) > 0, tf.float32
@@ -286,10 +285,20 @@ class TfExampleDecoder:
         )
 
 
-def _decode_mask(encoded: tf.Tensor) -> tf.Tensor:
-    """uint8 [height, width] of an image with one channel."""
-    mask = tf.io.decode_image(encoded, channels=1, expand_animations=False)
-    return mask[:, :, 0]
+def decode_channel(encoded: tf.Tensor) -> tf.Tensor:
+    """Decodes an image file to one channel, uint8 [height, width, 1]."""
+    return tf.io.decode_image(encoded, channels=1, expand_animations=False)
+
+
+def _decode_mask(encoded: tf.Tensor, size_px: tf.Tensor) -> tf.Tensor:
+    """uint8 [height, width] of an image file of that size."""
+    mask = decode_channel(encoded)[:, :, 0]
+    # Else masks of 3x4 pixels would pass for those of 4x3.
+    tf.raw_ops.Assert(
+        condition=tf.reduce_all(tf.shape(mask) == size_px),
+        data=["height and width of a mask and its image", tf.shape(mask)],
+    )
+    return mask
 
 
 def _per_box_values(

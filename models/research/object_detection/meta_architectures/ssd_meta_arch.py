@@ -16,7 +16,7 @@ from keras import ops
 
 from object_detection.core import (
     containers,
-    losses,
+    detection_loss,
     naming,
     post_processing,
     target_assigner,
@@ -38,7 +38,6 @@ class ImageResizer(Protocol):
 
     # Height and width of every result, None when they differ.
     static_size_px: tuple[int, int] | None
-    convert_to_grayscale: bool
 
     def __call__(self, images: Tensor) -> tuple[Tensor, Tensor]: ...
 
@@ -69,16 +68,18 @@ class SSDMetaArch:
         num_classes: int,
         is_training: bool,
         image_resizer: ImageResizer,
+        num_image_channels: int,
         feature_extractor: ssd_feature_extractor.SSDFeatureExtractor,
         box_predictor: keras.layers.Layer,
         anchor_generator: AnchorGenerator,
         target_assigner: target_assigner.TargetAssigner,
-        detection_loss: losses.DetectionLoss,
+        detection_loss: detection_loss.DetectionLoss,
         post_processor: post_processing.PostProcessor,
     ) -> None:
         self.num_classes = num_classes
         self.is_training = is_training
         self._image_resizer = image_resizer
+        self._num_image_channels = num_image_channels
         self._feature_extractor = feature_extractor
         self._box_predictor = box_predictor
         self._anchor_generator = anchor_generator
@@ -166,6 +167,7 @@ class SSDMetaArch:
         predictions: Mapping[str, Tensor],
         true_image_shapes_B3: Tensor,
         groundtruth: containers.Groundtruth,
+        training: bool | None = None,
     ) -> dict[str, Tensor]:
         """Returns how wrong the predictions are, in two float32 scalars.
 
@@ -173,24 +175,53 @@ class SSDMetaArch:
             predictions: from `predict`.
             true_image_shapes_B3: int32 [B, 3] from `preprocess`.
             groundtruth: of the same images.
+            training: whether targets may be confidences and a random sample
+                of anchors is drawn anew; `is_training` if None.
 
         Returns:
             `Loss/localization_loss` and `Loss/classification_loss`, weighted
             and normalised. Regularisation is not part of them.
         """
+        return self.loss_and_summaries(
+            predictions, true_image_shapes_B3, groundtruth, training
+        )[0]
+
+    def loss_and_summaries(
+        self,
+        predictions: Mapping[str, Tensor],
+        true_image_shapes_B3: Tensor,
+        groundtruth: containers.Groundtruth,
+        training: bool | None = None,
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Does the work of `loss`, and says what it was summed over.
+
+        Args:
+            predictions: as of `loss`, like the others.
+
+        Returns:
+            The result of `loss`; float32 scalars by name, for TensorBoard.
+        """
         del true_image_shapes_B3  # The boxes are in the padded image's frame.
-        targets = self._target_assigner.assign_targets(
-            predictions[PredictionFields.anchors], groundtruth
-        )
-        localization_loss, classification_loss = self._detection_loss.reduce(
+        if training is None:
+            training = self.is_training
+        anchors_A4 = predictions[PredictionFields.anchors]
+        reduced = self._detection_loss.reduce(
             predictions[PredictionFields.box_encodings],
             predictions[PredictionFields.class_predictions_with_background],
-            targets,
+            self._target_assigner.assign_targets(
+                anchors_A4, groundtruth, training
+            ),
+            functools.partial(
+                self._target_assigner.box_coder.decode_boxes,
+                anchors=anchors_A4,
+            ),
+            training,
         )
-        return {
-            LossFields.localization_loss: localization_loss,
-            LossFields.classification_loss: classification_loss,
+        losses = {
+            LossFields.localization_loss: reduced.localization,
+            LossFields.classification_loss: reduced.classification,
         }
+        return losses, reduced.summaries
 
     def assignment_summaries(
         self, groundtruth: containers.Groundtruth
@@ -287,9 +318,9 @@ class SSDMetaArch:
     def _static_anchors(self) -> Tensor:
         """float32 [A, 4]: the anchors of every image, if all have one size."""
         image_size = self._image_resizer.static_size_px
-        num_channels = 1 if self._image_resizer.convert_to_grayscale else 3
         feature_maps = self._feature_extractor.compute_output_spec(
-            keras.KerasTensor((1, *image_size, num_channels)), training=False
+            keras.KerasTensor((1, *image_size, self._num_image_channels)),
+            training=False,
         )
         return self._anchor_generator.generate(
             [feature_map.shape[1:3] for feature_map in feature_maps],

@@ -104,11 +104,6 @@ class KeepAspectRatioResizer:
                 "must have 1 <= min_dimension <= max_dimension, got "
                 f"{self.min_dimension} and {self.max_dimension}"
             )
-        if len(self.per_channel_pad_value) != 3:
-            raise ValueError(
-                "per_channel_pad_value must have one number for each of 3 "
-                f"channels, got {list(self.per_channel_pad_value)}"
-            )
 
     @property
     def static_size_px(self) -> tuple[int, int] | None:
@@ -121,11 +116,14 @@ class KeepAspectRatioResizer:
         """Resizes one image or a batch of images of one size.
 
         Args:
-            images: uint8 or float32 [H, W, 3] or [B, H, W, 3].
+            images: uint8 or float32 [H, W, C] or [B, H, W, C].
 
         Returns:
             float32 images in the same range, and their true shapes: int32
             [3] or [B, 3], height, width and channels without padding.
+
+        Raises:
+            ValueError: a pad value is missing or too much for C channels.
         """
         images = tf.convert_to_tensor(images)
         size_px = self._target_size_px(images, height_axis=-3)
@@ -135,7 +133,7 @@ class KeepAspectRatioResizer:
                 [
                     self._pad(channel, size_px, pad_value)
                     for channel, pad_value in zip(
-                        tf.unstack(resized, 3, axis=-1),
+                        tf.unstack(resized, axis=-1),
                         self.per_channel_pad_value,
                         strict=True,
                     )

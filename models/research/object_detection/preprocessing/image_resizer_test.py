@@ -216,7 +216,6 @@ def test_masks_are_resized_and_padded_like_the_image():
         lambda: FixedShapeResizer(0, 5),
         lambda: KeepAspectRatioResizer(50, 20),
         lambda: KeepAspectRatioResizer(0, 20),
-        lambda: KeepAspectRatioResizer(per_channel_pad_value=(1.0,)),
     ],
 )
 def test_values_out_of_range_are_refused(make):

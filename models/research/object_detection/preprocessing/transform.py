@@ -120,6 +120,9 @@ class Transform:
         kept = tf.minimum(num_boxes, self.max_num_boxes)
         labels[Fields.num_groundtruth_boxes] = kept
         labels[Fields.num_truncated_boxes] = num_boxes - kept
+        labels[Fields.groundtruth_image_classes] = _k_hot(
+            example[Fields.groundtruth_image_classes], self.num_classes
+        )
         return labels
 
     def _moved_masks_and_keypoints(
@@ -146,14 +149,12 @@ def _with_additional_channels(example: examples.Example) -> examples.Example:
     """Appends the additional channels, if any, to those of the image."""
     if Fields.image_additional_channels not in example:
         return example
-    image = tf.concat(
-        [
-            examples.pixels(example[Fields.image]),
-            example[Fields.image_additional_channels],
-        ],
-        axis=2,
+    example = dict(example)
+    channels = example.pop(Fields.image_additional_channels)
+    example[Fields.image] = tf.concat(
+        [examples.pixels(example[Fields.image]), channels], axis=2
     )
-    return {**example, Fields.image: image}
+    return example
 
 
 def drop_nan_boxes(example: examples.Example) -> examples.Example:
@@ -206,6 +207,12 @@ def _source_id(example: examples.Example, position: tf.Tensor) -> tf.Tensor:
             lambda: tf.strings.join(["#", tf.strings.as_string(position)]),
         ),
     )
+
+
+def _k_hot(class_ids_m: tf.Tensor, num_classes: int) -> tf.Tensor:
+    """float32 [num_classes], 1 at each id (from 1); other ids do not count."""
+    one_hot = tf.one_hot(class_ids_m - 1, num_classes, True, False)
+    return tf.cast(tf.reduce_any(one_hot, axis=0), tf.float32)
 
 
 def _pad_or_cut(

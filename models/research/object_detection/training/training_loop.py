@@ -205,14 +205,20 @@ class TrainingLoop:
         while step < max_steps and stop.signum is None:
             try:
                 batch = next(batches, None)
-            except tf.errors.OpError:
+            except (tf.errors.OpError, UnicodeDecodeError):
                 # What bad input stops goes on from here once it is mended.
                 if previous is not None:
                     previous.raise_if_fatal()
                 self.save()
                 raise
             if batch is None:
-                logging.warning("The training input ends at step %d", step)
+                logging.warning(
+                    "The training input ends at step %d of %d: its num_epochs "
+                    "are over; raise train_input_reader.num_epochs or set it "
+                    "to 0 to train on",
+                    step,
+                    max_steps,
+                )
                 break
             step += 1
             self._count_truncated_boxes(step, batch[1])
@@ -286,6 +292,7 @@ class TrainingLoop:
             "global_step/sec": steps_per_second,
             "images/s": steps_per_second * current.num_images,
             **{f"TargetAssignment/{n}": v for n, v in assignment.items()},
+            **{f"Loss/{n}": v for n, v in result.summaries.items()},
             **{f"gradients/{n}": v for n, v in result.gradient_norms.items()},
         }
         if self.state.loss_scale is not None:

@@ -41,6 +41,7 @@ def names_read_by_builders():
         is_builder = path.parent.name == "builders"
         if is_builder or "object_detection.protos" in path.read_text():
             names |= names_in(path)
+    names |= names_in(PACKAGE / "model_job.py")
     names |= names_in(PACKAGE / "model_lib.py")
     return names
 

@@ -189,6 +189,7 @@ def _losses_of_images(
             {**predictions, **own},
             only(true_shapes_B3),
             Groundtruth(*map(only, groundtruth)),
+            training=False,
         )
         return {name: losses[name] for name in signature}
 
@@ -278,8 +279,15 @@ def _scaled(boxes: np.ndarray, scale: np.ndarray) -> np.ndarray:
     return (boxes * scale).astype(np.float32)
 
 
+def _colours(image_HWF: np.ndarray) -> np.ndarray:
+    """Returns [H, W, 3]: a grey image three times, no additional channels."""
+    if image_HWF.shape[-1] == 1:
+        return np.repeat(image_HWF, 3, axis=-1)
+    return image_HWF[..., :3]
+
+
 def _picture(
-    image_HW3: np.ndarray,
+    image_HWF: np.ndarray,
     features: Mapping[str, np.ndarray],
     result: ImageResult,
     category_index: Mapping[int, Mapping[str, Any]],
@@ -291,7 +299,7 @@ def _picture(
     longer_px = np.clip(original_size.max(), _MIN_PICTURE_PX, _MAX_PICTURE_PX)
     size = np.maximum(original_size * longer_px / original_size.max(), 1)
     size = np.round(size).astype(int)
-    pixels = np.clip(np.round(image_HW3[:height, :width]), 0, 255)
+    pixels = np.clip(np.round(_colours(image_HWF)[:height, :width]), 0, 255)
     image = Image.fromarray(pixels.astype(np.uint8)).resize(
         (size[1], size[0]), Image.Resampling.BICUBIC
     )

@@ -1,0 +1,200 @@
+"""Builds the detector and the inputs that a pipeline config describes."""
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+import keras
+import tensorflow as tf
+
+from object_detection import inputs, model_hparams
+from object_detection.builders import model_builder, train_options_builder
+from object_detection.training import amp, distributed
+from object_detection.training.estimator import Estimator, InputFn
+from object_detection.training.options import TrainOptions
+from object_detection.training.training_loop import RunConfig, TrainInputFn
+from object_detection.utils import (
+    config_check,
+    config_check_inputs,
+    config_util,
+    eval_readers,
+    label_map_util,
+)
+
+VALIDATION = eval_readers.VALIDATION
+
+
+class EstimatorAndInputs(NamedTuple):
+    """A detector, what it is trained on and what it is measured on.
+
+    Attributes:
+        estimator: the detector and its directory.
+        configs: the pipeline config's parts, overrides applied.
+        train_steps: the step that training has to reach; 0 if unknown, which
+            only an evaluation may be.
+        train_options: how it is trained, None in an evaluation.
+        train_input_fn: the training set from the batch of a step on, None in
+            an evaluation.
+        eval_input_fns: by the directory that their results go to, that of the
+            main set first: every example once.
+        categories: the label map of each of them.
+    """
+
+    estimator: Estimator
+    configs: config_util.Configs
+    train_steps: int
+    train_options: TrainOptions | None
+    train_input_fn: TrainInputFn | None
+    eval_input_fns: Mapping[str, InputFn]
+    categories: Mapping[str, Sequence[label_map_util.Category]]
+
+
+def create_estimator_and_inputs(
+    run_config: RunConfig,
+    pipeline_config_path: str,
+    *,
+    is_training: bool = True,
+    hparams_overrides: str | None = None,
+    train_steps: int | None = None,
+    sample_1_of_n_eval_examples: int | None = None,
+    sample_1_of_n_eval_on_train_examples: int = 5,
+    eval_sets: Sequence[str] = (VALIDATION,),
+    seed: int = 0,
+    compute_dtype: str = "float32",
+    allow_xla: bool = False,
+) -> EstimatorAndInputs:
+    """Reads a config and builds everything that it describes.
+
+    Args:
+        run_config: the directory, and how often it is written to.
+        pipeline_config_path: text or binary.
+        is_training: whether it will be trained, or only measured.
+        hparams_overrides: see `model_hparams`.
+        train_steps: replaces `train_config.num_steps` if not None.
+        sample_1_of_n_eval_examples: replaces that field of the evaluation
+            readers if not None.
+        sample_1_of_n_eval_on_train_examples: the same, where the training set
+            is measured.
+        eval_sets: what will be measured on, VALIDATION (all evaluation
+            readers) or TRAINING; files of other sets need not be there.
+        seed: of the first weights, the order of examples, augmentation and
+            dropout.
+        compute_dtype: a key of `amp.POLICIES`.
+        allow_xla: whether XLA compiles the training step.
+
+    Raises:
+        ConfigError: names the field or flag that cannot work.
+        DataError: an input pattern matches nothing.
+    """
+    configs = _resolved_configs(
+        pipeline_config_path, hparams_overrides, train_steps
+    )
+    config_check.check_configs(
+        configs, is_training=is_training, is_evaluating=True
+    )
+    readers = eval_readers.build(
+        configs,
+        eval_sets,
+        sample_1_of_n_eval_examples,
+        sample_1_of_n_eval_on_train_examples,
+    )
+    eval_readers.check_label_maps(configs, readers, is_training)
+    num_additional_channels = _check_inputs(configs, readers, is_training)
+    # TensorFlow's shuffle takes no seed from a tensor when this one is 0.
+    keras.utils.set_random_seed(seed + 1)
+    model = model_builder.build(
+        configs["model"],
+        is_training,
+        dtype_policy=amp.POLICIES[compute_dtype],
+        num_additional_channels=num_additional_channels,
+    )
+    return EstimatorAndInputs(
+        estimator=Estimator(
+            model,
+            dataclasses.replace(
+                run_config,
+                keep_checkpoint_every_n_hours=(
+                    configs["train_config"].keep_checkpoint_every_n_hours
+                ),
+            ),
+            inputs.groundtruth_from_labels,
+        ),
+        configs=configs,
+        train_steps=configs["train_config"].num_steps,
+        train_options=(
+            train_options_builder.build(
+                configs["train_config"], compute_dtype, allow_xla
+            )
+            if is_training
+            else None
+        ),
+        train_input_fn=(
+            _make_train_input_fn(configs, seed) if is_training else None
+        ),
+        eval_input_fns={
+            name: inputs.create_eval_input_fn(
+                configs["eval_config"],
+                reader.config,
+                configs["model"],
+                batch_size=configs["eval_config"].batch_size,
+                reader_path=reader.path,
+            )
+            for name, reader in readers.items()
+        },
+        categories={
+            name: label_map_util.create_categories_from_labelmap(
+                reader.config.label_map_path
+            )
+            for name, reader in readers.items()
+        },
+    )
+
+
+def _resolved_configs(
+    pipeline_config_path: str,
+    hparams_overrides: str | None,
+    train_steps: int | None,
+) -> config_util.Configs:
+    configs = model_hparams.apply_hparams_overrides(
+        config_util.get_configs_from_pipeline_file(pipeline_config_path),
+        hparams_overrides,
+    )
+    if train_steps is not None:
+        configs["train_config"].num_steps = train_steps
+    return configs
+
+
+def _check_inputs(
+    configs: config_util.Configs,
+    readers: Mapping[str, eval_readers.EvalReader],
+    is_training: bool,
+) -> int:
+    """Checks the readers that are used; returns their additional channels."""
+    used = {reader.path: reader.config for reader in readers.values()}
+    if is_training:
+        train_config = configs["train_config"]
+        train_reader = configs["train_input_config"]
+        used = {eval_readers.TRAIN_READER_PATH: train_reader, **used}
+        config_check_inputs.check_keypoint_flips(
+            train_reader, train_config.data_augmentation_options
+        )
+    config_check_inputs.check_readers(used, configs["model"].ssd)
+    return next(iter(used.values())).num_additional_channels
+
+
+def _make_train_input_fn(
+    configs: config_util.Configs, seed: int
+) -> Callable[[int], tf.data.Dataset]:
+    def train_input_fn(start_step: int = 0) -> tf.data.Dataset:
+        return inputs.create_train_input_fn(
+            configs["train_config"],
+            configs["train_input_config"],
+            configs["model"],
+            batch_size=configs["train_config"].batch_size,
+            seed=seed,
+            start_step=start_step,
+            num_shards=distributed.size(),
+            shard_index=distributed.rank(),
+        )()
+
+    return train_input_fn
