@@ -87,7 +87,7 @@ def build(
             "model.ssd.anchor_generator: makes anchors for "
             f"{len(num_anchors_per_location)} feature maps, but "
             f"feature_extractor {config.feature_extractor.type} has "
-            f"{len(num_channels)}; give both the same levels"
+            f"{len(num_channels)}; give both the same levels or num_layers"
         )
     return ssd_meta_arch.SSDMetaArch(
         num_classes=config.num_classes,
@@ -124,7 +124,12 @@ def _build_target_assigner(
         similarity=region_similarity_calculator_builder.build(
             config.similarity_calculator
         ),
-        matcher=matcher_builder.build(config.matcher),
+        matcher=matcher_builder.build(
+            config.matcher,
+            region_similarity_calculator_builder.disjoint_similarity(
+                config.similarity_calculator
+            ),
+        ),
         box_coder=box_coder_builder.build(config.box_coder),
         unmatched_class_label=(background,) + (0.0,) * (num_class_slots - 1),
         negative_class_weight=config.negative_class_weight,
