@@ -3,7 +3,8 @@
 An example is a dict of the tensors of one image, keyed by InputDataFields.
 A step is a pure function (example, seed) -> example. `image` is an
 `EncodedImage` until a step needs pixels, then uint8 or float32 [h, w, c] in
-0..255.
+0..255: three colours, red first, and any additional channels after them; or
+one channel of gray.
 """
 
 from collections.abc import Callable
@@ -31,6 +32,21 @@ PER_BOX_FIELDS = (
     Fields.groundtruth_instance_masks,
     Fields.groundtruth_keypoints,
 )
+
+
+class StepError(ValueError):
+    """A step that met an example of a kind that it cannot change.
+
+    Raised while the graph is built, by what is known of every example:
+    channels and keypoints. The message leaves out the name of the step.
+    """
+
+
+def check_shares(**shares: float) -> None:
+    """Raises ValueError, with the name, for what is not in [0, 1]."""
+    for name, share in shares.items():
+        if not 0 <= share <= 1:
+            raise ValueError(f"{name} must be in [0, 1], got {share:g}")
 
 
 def keep_boxes(example: Example, is_kept_N: tf.Tensor) -> Example:
@@ -81,6 +97,11 @@ def pixels(image: Image) -> tf.Tensor:
     if isinstance(image, image_codec.EncodedImage):
         return image_codec.decode_pixels(image)
     return image
+
+
+def float_pixels(image: Image) -> tf.Tensor:
+    """Returns the pixels as float32, in the range that they have."""
+    return tf.cast(pixels(image), tf.float32)
 
 
 def derive_seed(seed: tf.Tensor, number: int) -> tf.Tensor:
