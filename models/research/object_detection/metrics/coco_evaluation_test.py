@@ -100,7 +100,7 @@ def test_per_category_values_follow_names_not_order():
 
 
 def test_corners_are_ymin_xmin_ymax_xmax():
-    table, found = evaluator_of(
+    collection = evaluator_of(
         [
             (
                 1,
@@ -108,7 +108,9 @@ def test_corners_are_ymin_xmin_ymax_xmax():
                 detections([[1, 2, 4, 10]], [1], [0.5]),
             )
         ]
-    )._tables()
+    )._collected()
+    table = coco_evaluation._groundtruth_table(collection.groundtruth)
+    found = coco_evaluation._detection_table(collection.detections)
     np.testing.assert_array_equal(table.boxes_xywh, [[20, 10, 80, 30]])
     np.testing.assert_array_equal(table.area, [2400])
     np.testing.assert_array_equal(found.boxes_xywh, [[2, 1, 8, 3]])
@@ -140,6 +142,18 @@ def test_crowd_flag_reaches_the_metric():
         for crowd in ([False, True], [False, False])
     ]
     assert ap == pytest.approx([1.0, 0.5 * 51 / 101])
+
+
+def test_classes_of_one_name_keep_apart():
+    evaluator = coco_evaluation.CocoDetectionEvaluator(
+        [{"id": 4, "name": "cat"}, {"id": 2, "name": "cat"}],
+        include_metrics_per_category=True,
+    )
+    prefix = "DetectionBoxes_PerformanceByCategory/mAP/"
+    assert list(evaluator.compute().metrics)[12:] == [
+        prefix + "cat (id 2)",
+        prefix + "cat (id 4)",
+    ]
 
 
 def test_order_of_images_does_not_matter_with_equal_scores():
