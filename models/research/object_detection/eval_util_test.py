@@ -43,7 +43,8 @@ class PixelDetector:
             "image_size": keras.ops.ones([2]),
         }
 
-    def loss(self, predictions, true_shapes, groundtruth):
+    def loss(self, predictions, true_shapes, groundtruth, training=None):
+        assert training is False
         # Normalised over the batch, so that it would depend on its size.
         error = predictions["box_encodings"] - groundtruth.boxes
         num_boxes = tf.reduce_sum(tf.cast(groundtruth.num_boxes, tf.float32))

@@ -1,79 +1,20 @@
-"""Loss functions of the detector, and their sum over all anchors.
+"""Loss functions of the detector.
 
-Each function takes predictions, targets and weights and returns one value per
-class (`loss_BAK`) or per anchor (`loss_BA`); `DetectionLoss` sums them up.
+Each takes predictions, targets and weights and returns one value per class
+(`loss_BAK`) or per anchor (`loss_BA`); `detection_loss` sums them up.
 
 Letters: B image, A anchor, K class including a background column, 4 box code
 (or whatever length the box coder's codes have).
 """
 
-import dataclasses
 from collections.abc import Callable
 from typing import Any
 
 from keras import ops
 
-from object_detection.core import containers
+from object_detection.core import box_ops
 
 Tensor = Any
-
-
-@dataclasses.dataclass(frozen=True)
-class DetectionLoss:
-    """A loss for boxes, one for classes, and how they are summed.
-
-    Attributes:
-        localization: (codes_BA4, targets_BA4, weights_BA) -> [B, A].
-        classification: (logits_BAK, targets_BAK, weights_BAK) -> [B, A, K] or
-            [B, A].
-        localization_weight: multiplies the sum.
-        classification_weight: multiplies the sum.
-        normalize_by_num_matches: divide both sums by the number of matched
-            anchors of the batch (the sum of their weights, at least 1).
-        normalize_by_code_size: divide the localization loss by the length of
-            a box code.
-    """
-
-    localization: Callable[[Tensor, Tensor, Tensor], Tensor]
-    classification: Callable[[Tensor, Tensor, Tensor], Tensor]
-    localization_weight: float = 1.0
-    classification_weight: float = 1.0
-    normalize_by_num_matches: bool = True
-    normalize_by_code_size: bool = False
-
-    def reduce(
-        self,
-        box_encodings_BA4: Tensor,
-        class_predictions_BAK: Tensor,
-        targets: containers.Targets,
-    ) -> tuple[Tensor, Tensor]:
-        """Returns localization and classification loss, float32 scalars.
-
-        Args:
-            box_encodings_BA4: float32 [B, A, code_size].
-            class_predictions_BAK: float32 [B, A, K] logits.
-            targets: what they should have been.
-        """
-        localization_loss = self.localization_weight * ops.sum(
-            self.localization(
-                box_encodings_BA4, targets.box_codes, targets.box_weights
-            )
-        )
-        classification_loss = self.classification_weight * ops.sum(
-            self.classification(
-                class_predictions_BAK,
-                targets.class_targets,
-                targets.class_weights,
-            )
-        )
-        if self.normalize_by_num_matches:
-            num_matches = ops.maximum(ops.sum(targets.box_weights), 1.0)
-            localization_loss = localization_loss / num_matches
-            classification_loss = classification_loss / num_matches
-        if self.normalize_by_code_size:
-            code_size = box_encodings_BA4.shape[-1]
-            localization_loss = localization_loss / code_size
-        return localization_loss, classification_loss
 
 
 def sigmoid_cross_entropy_loss(
@@ -135,6 +76,39 @@ def sigmoid_focal_loss(
     return loss_of(ops.convert_to_tensor(logits_BAK))
 
 
+def bootstrapped_sigmoid_cross_entropy_loss(
+    logits_BAK: Tensor,
+    targets_BAK: Tensor,
+    weights_BAK: Tensor,
+    *,
+    alpha: float,
+    is_hard: bool = False,
+) -> Tensor:
+    """Returns the binary cross-entropy against labels that are half believed.
+
+    The target is `alpha` times the label plus 1 - `alpha` times what the
+    detector says itself. Source: Reed et al. 2014,
+    https://arxiv.org/abs/1412.6596, equations 6 (soft) and 7 (hard).
+
+    Args:
+        logits_BAK: float32 [B, A, K].
+        targets_BAK: float32 [B, A, K] in [0, 1].
+        weights_BAK: float32 [B, A, K] or [B, A, 1].
+        alpha: in [0, 1], how far the labels are believed.
+        is_hard: whether the detector says 0 or 1 (a probability above one
+            half), or its probability. That has a gradient too, as in TF OD
+            API.
+
+    Returns:
+        float32 [B, A, K].
+    """
+    belief_BAK = ops.sigmoid(logits_BAK)
+    if is_hard:
+        belief_BAK = ops.cast(belief_BAK > 0.5, belief_BAK.dtype)
+    targets_BAK = alpha * targets_BAK + (1.0 - alpha) * belief_BAK
+    return _binary_cross_entropy(logits_BAK, targets_BAK) * weights_BAK
+
+
 def softmax_cross_entropy_loss(
     logits_BAK: Tensor,
     targets_BAK: Tensor,
@@ -156,6 +130,31 @@ def softmax_cross_entropy_loss(
     return loss_BA * ops.mean(weights_BAK, axis=-1)
 
 
+def softmax_cross_entropy_against_logits_loss(
+    logits_BAK: Tensor,
+    targets_BAK: Tensor,
+    weights_BAK: Tensor,
+    *,
+    logit_scale: float = 1.0,
+) -> Tensor:
+    """Returns `softmax_cross_entropy_loss` with logits for targets, [B, A].
+
+    Args:
+        logits_BAK: float32 [B, A, K].
+        targets_BAK: float32 [B, A, K], logits of another detector; their
+            softmax is the target.
+        weights_BAK: float32 [B, A, K] or [B, A, 1]; their mean over the
+            classes weighs the anchor.
+        logit_scale: divides the logits of both first.
+    """
+    return softmax_cross_entropy_loss(
+        logits_BAK,
+        ops.softmax(targets_BAK / logit_scale, axis=-1),
+        weights_BAK,
+        logit_scale=logit_scale,
+    )
+
+
 def l2_loss(
     codes_BA4: Tensor, targets_BA4: Tensor, weights_BA: Tensor
 ) -> Tensor:
@@ -169,7 +168,7 @@ def l2_loss(
     Returns:
         float32 [B, A].
     """
-    difference_BA4 = codes_BA4 - _without_nan(targets_BA4, codes_BA4)
+    difference_BA4 = codes_BA4 - without_nan(targets_BA4, codes_BA4)
     weighted_BA4 = difference_BA4 * weights_BA[:, :, None]
     return ops.sum(0.5 * ops.square(weighted_BA4), axis=-1)
 
@@ -194,17 +193,50 @@ def smooth_l1_loss(
     Returns:
         float32 [B, A].
     """
-    distance_BA4 = ops.abs(codes_BA4 - _without_nan(targets_BA4, codes_BA4))
+    distance_BA4 = ops.abs(codes_BA4 - without_nan(targets_BA4, codes_BA4))
     # The part of the distance up to delta; the rest costs delta a unit.
     near_BA4 = ops.minimum(distance_BA4, delta)
     loss_BA4 = near_BA4 * (distance_BA4 - 0.5 * near_BA4)
     return ops.sum(loss_BA4, axis=-1) * weights_BA
 
 
+def iou_loss(
+    boxes_BA4: Tensor, targets_BA4: Tensor, weights_BA: Tensor
+) -> Tensor:
+    """Returns the weighted 1 - IoU of each box with its target.
+
+    Differs from TF OD API: there the IoU was taken of the box codes, which
+    are no corners, so that it meant nothing.
+
+    Args:
+        boxes_BA4: float32 [B, A, 4] yxyx, decoded.
+        targets_BA4: same; NaN costs nothing.
+        weights_BA: float32 [B, A].
+
+    Returns:
+        float32 [B, A]. Boxes that are apart cost 1 and have no gradient.
+    """
+    targets_BA4 = without_nan(targets_BA4, boxes_BA4)
+    boxes_BA4 = box_ops.order_corners_yxyx(boxes_BA4)
+    iou_BA11 = box_ops.pairwise_iou(
+        boxes_BA4[:, :, None], targets_BA4[:, :, None]
+    )
+    return weights_BA * (1.0 - iou_BA11[:, :, 0, 0])
+
+
+def without_nan(targets: Tensor, predictions: Tensor) -> Tensor:
+    """Replaces NaN by the prediction, so that it costs nothing."""
+    return ops.where(ops.isnan(targets), predictions, targets)
+
+
 def _binary_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
+    # max(x, 0) and -|x|, both with their slope at 0 on the same side: those of
+    # `relu` and `abs` are 0 there, and would not add up to the sum's.
+    is_positive = logits >= 0
+    maximum = ops.where(is_positive, logits, 0.0)
     # log(1 + exp(-|x|)) never overflows.
-    log_term = ops.log1p(ops.exp(-ops.abs(logits)))
-    return ops.relu(logits) - logits * targets + log_term
+    log_term = ops.log1p(ops.exp(ops.where(is_positive, -logits, logits)))
+    return maximum - logits * targets + log_term
 
 
 def _error(probability: Tensor, targets: Tensor) -> Tensor:
@@ -234,7 +266,3 @@ def _focal_slope(logits: Tensor, targets: Tensor, gamma: float) -> Tensor:
         * error_slope
         * _binary_cross_entropy(logits, targets)
     )
-
-
-def _without_nan(targets: Tensor, predictions: Tensor) -> Tensor:
-    return ops.where(ops.isnan(targets), predictions, targets)

@@ -1,10 +1,8 @@
-import functools
-
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from object_detection.core import containers, losses
+from object_detection.core import losses
 
 LOGITS = np.float32([[[2.0, -1.0, 0.5], [0.0, 3.0, -2.0]]])
 TARGETS = np.float32([[[0.0, 1.0, 0.0], [0.0, 1.0, 0.0]]])
@@ -82,12 +80,93 @@ def test_losses_of_huge_logits_are_finite():
     np.testing.assert_allclose(found, [[[1e4, 1e4]]])
 
 
+@pytest.mark.parametrize("is_hard", [False, True])
+def test_bootstrapped_loss_by_the_definition(is_hard):
+    p = sigmoid(LOGITS)
+    belief = np.round(p) if is_hard else p
+    targets = 0.7 * TARGETS + 0.3 * belief
+    entropy = -(targets * np.log(p) + (1 - targets) * np.log(1 - p))
+    found = losses.bootstrapped_sigmoid_cross_entropy_loss(
+        LOGITS, TARGETS, WEIGHTS, alpha=0.7, is_hard=is_hard
+    )
+    np.testing.assert_allclose(found, entropy * WEIGHTS, rtol=1e-5)
+    # The first: -log(1 - 0.8808) is 2.1269, of which 2 * 0.3 is believed away
+    # by a hard belief, 2 * 0.3 * 0.8808 by a soft one.
+    by_hand = 1.5269 if is_hard else 1.5985
+    np.testing.assert_allclose(found[0, 0, 0], by_hand, atol=1e-4)
+
+
+def test_bootstrapped_loss_that_believes_the_labels_is_the_plain_one():
+    found = losses.bootstrapped_sigmoid_cross_entropy_loss(
+        LOGITS, TARGETS, WEIGHTS, alpha=1.0
+    )
+    np.testing.assert_allclose(found, cross_entropy() * WEIGHTS, rtol=1e-5)
+
+
+def numerical_gradient(loss, inputs, step=1e-3):
+    """Returns the slope of a sum, by central differences in float32."""
+    slopes = np.zeros(inputs.shape)
+    for i in np.ndindex(*inputs.shape):
+        up, down = inputs.copy(), inputs.copy()
+        up[i] += step
+        down[i] -= step
+        difference = np.float64(loss(up)) - np.float64(loss(down))
+        slopes[i] = difference.sum() / (2 * step)
+    return slopes
+
+
+def gradient(loss, inputs):
+    inputs = tf.constant(inputs)
+    with tf.GradientTape() as tape:
+        tape.watch(inputs)
+        total = tf.reduce_sum(loss(inputs))
+    return tape.gradient(total, inputs)
+
+
+def test_a_soft_belief_has_a_gradient_too():
+    def loss(logits):
+        return losses.bootstrapped_sigmoid_cross_entropy_loss(
+            logits, TARGETS, WEIGHTS, alpha=0.4
+        )
+
+    expected = numerical_gradient(loss, LOGITS)
+    np.testing.assert_allclose(gradient(loss, LOGITS), expected, atol=1e-3)
+    believed = 0.4 * TARGETS + 0.6 * sigmoid(LOGITS)
+    of_the_entropy_alone = (sigmoid(LOGITS) - believed) * WEIGHTS
+    assert np.abs(expected - of_the_entropy_alone).max() > 0.1
+
+
+def test_sigmoid_gradient_is_probability_minus_target_even_at_zero():
+    found = gradient(
+        lambda x: losses.sigmoid_cross_entropy_loss(x, TARGETS, WEIGHTS),
+        LOGITS,
+    )
+    assert LOGITS[0, 1, 0] == 0.0
+    expected = (sigmoid(LOGITS) - TARGETS) * WEIGHTS
+    np.testing.assert_allclose(found, expected, rtol=1e-5)
+
+
 def test_softmax_cross_entropy_with_a_temperature():
     scaled = np.float64(LOGITS) / 2.0
     expected = np.log(np.exp(scaled).sum(-1)) - scaled[..., 1]
     weights = np.float32([[[1.0, 2.0, 6.0], [0.5, 0.5, 0.5]]])
     found = losses.softmax_cross_entropy_loss(
         LOGITS, TARGETS, weights, logit_scale=2.0
+    )
+    np.testing.assert_allclose(found, expected * [[3.0, 0.5]], rtol=1e-5)
+
+
+def test_softmax_against_logits_turns_both_into_probabilities():
+    targets = np.float32([[[2.0, 0.0, 4.0], [0.0, -2.0, 6.0]]])
+
+    def softmax(logits):
+        exponents = np.exp(np.float64(logits) / 2.0)
+        return exponents / exponents.sum(-1, keepdims=True)
+
+    expected = -(softmax(targets) * np.log(softmax(LOGITS))).sum(-1)
+    weights = np.float32([[[1.0, 2.0, 6.0], [0.5, 0.5, 0.5]]])
+    found = losses.softmax_cross_entropy_against_logits_loss(
+        LOGITS, targets, weights, logit_scale=2.0
     )
     np.testing.assert_allclose(found, expected * [[3.0, 0.5]], rtol=1e-5)
 
@@ -118,59 +197,38 @@ def test_l2_squares_the_weight_too():
     np.testing.assert_allclose(found, [[0.5 * 9.25, 0.5 * 0.25 * 4.0]])
 
 
-def make_targets(box_weights=CODE_WEIGHTS):
-    return containers.Targets(
-        class_targets=TARGETS,
-        class_weights=WEIGHTS,
-        box_codes=CODE_TARGETS,
-        box_weights=np.float32(box_weights),
-        match=None,
-    )
-
-
-def make_loss(**changes):
-    return losses.DetectionLoss(
-        localization=losses.smooth_l1_loss,
-        classification=losses.sigmoid_cross_entropy_loss,
-        **changes,
-    )
-
-
-@pytest.mark.parametrize(
-    "changes, factors",
-    [
-        ({}, (1 / 1.5, 1 / 1.5)),
-        ({"normalize_by_num_matches": False}, (1.0, 1.0)),
-        ({"normalize_by_code_size": True}, (1 / 6.0, 1 / 1.5)),
-        ({"localization_weight": 3.0}, (2.0, 1 / 1.5)),
-        ({"classification_weight": 3.0}, (1 / 1.5, 2.0)),
-    ],
+BOXES = np.float32(
+    [[[0.0, 0.0, 0.4, 0.6], [0.1, 0.1, 0.2, 0.2], [0.5, 0.5, 0.7, 0.9]]]
 )
-def test_sums_are_weighted_and_normalised(changes, factors):
-    box_sum = 0.125 + 2.5 + 0.75
-    class_sum = (cross_entropy() * WEIGHTS).sum()
-    found = make_loss(**changes).reduce(
-        CODES, LOGITS, make_targets([[1.0, 0.5]])
-    )
-    # The second box weight is 0.5: the sum of weights is 1.5.
-    np.testing.assert_allclose(
-        found, [box_sum * factors[0], class_sum * factors[1]], rtol=1e-5
-    )
+BOX_TARGETS = np.float32(
+    [[[0.2, 0.1, 0.6, 0.3], [0.3, 0.3, 0.4, 0.4], [0.5, 0.5, 0.7, 0.9]]]
+)
 
 
-def test_without_matches_nothing_is_divided_by_zero():
-    found = make_loss().reduce(CODES, LOGITS, make_targets([[0.0, 0.0]]))
-    class_sum = (cross_entropy() * WEIGHTS).sum()
-    np.testing.assert_allclose(found, [0.0, class_sum], rtol=1e-5)
+def test_iou_loss_by_hand():
+    # 0.2 * 0.2 of 0.24 + 0.08 - 0.04; apart; equal.
+    found = losses.iou_loss(BOXES, BOX_TARGETS, np.float32([[2.0, 0.5, 3.0]]))
+    np.testing.assert_allclose(found, [[12 / 7, 0.5, 0.0]], atol=1e-6)
 
 
-def test_a_loss_of_one_value_per_anchor_is_summed_too():
-    detection_loss = losses.DetectionLoss(
-        localization=losses.l2_loss,
-        classification=functools.partial(
-            losses.softmax_cross_entropy_loss, logit_scale=1.0
-        ),
-    )
-    _, found = detection_loss.reduce(CODES, LOGITS, make_targets())
-    expected = losses.softmax_cross_entropy_loss(LOGITS, TARGETS, WEIGHTS)
-    np.testing.assert_allclose(found, np.sum(expected) / 1.5, rtol=1e-6)
+def test_iou_loss_of_nan_is_nothing_and_corners_may_be_swapped():
+    targets = BOX_TARGETS.copy()
+    targets[0, 1] = np.nan
+    swapped = BOXES[:, :, [2, 3, 0, 1]]
+    weights = np.ones((1, 3), np.float32)
+    found = losses.iou_loss(BOXES, targets, weights)
+    np.testing.assert_allclose(found, [[6 / 7, 0.0, 0.0]], atol=1e-6)
+    found = losses.iou_loss(swapped, BOX_TARGETS, weights)
+    np.testing.assert_allclose(found, [[6 / 7, 1.0, 0.0]], atol=1e-6)
+
+
+def test_iou_loss_has_the_gradient_of_the_overlap():
+    weights = np.float32([[2.0, 0.5, 0.0]])
+
+    def loss(boxes):
+        return losses.iou_loss(boxes, BOX_TARGETS, weights)
+
+    found = gradient(loss, BOXES)
+    expected = numerical_gradient(loss, BOXES)
+    np.testing.assert_allclose(found, expected, rtol=1e-2, atol=1e-3)
+    np.testing.assert_array_equal(found[0, 1:], np.zeros((2, 4)))

@@ -54,6 +54,10 @@ class TargetAssigner:
         unmatched_class_label: K numbers, the class target of an anchor
             without a box.
         negative_class_weight: class weight of negative anchors.
+        implicit_example_weight: class weight of what nobody has looked at;
+            None trains on classes, else training is on confidences.
+        has_background_column: whether column 0 of a class target is the
+            background; counts with confidences only.
     """
 
     similarity: Callable[[Tensor, Tensor], Tensor]
@@ -61,9 +65,14 @@ class TargetAssigner:
     box_coder: BoxCoder
     unmatched_class_label: tuple[float, ...]
     negative_class_weight: float = 1.0
+    implicit_example_weight: float | None = None
+    has_background_column: bool = True
 
     def assign_targets(
-        self, anchors_A4: Tensor, groundtruth: containers.Groundtruth
+        self,
+        anchors_A4: Tensor,
+        groundtruth: containers.Groundtruth,
+        training: bool = False,
     ) -> containers.Targets:
         """Matches groundtruth with anchors and writes the targets out.
 
@@ -71,28 +80,50 @@ class TargetAssigner:
         one has the unmatched label, `negative_class_weight` and no box weight;
         an ignored one has no weight at all.
 
+        In training on confidences an anchor with a class of confidence above
+        0 is a positive: it takes the code of its box with weight 1. The class
+        targets are the confidences, with 0 for those below; what has a
+        confidence other than 0 was looked at and weighs 1, everything else,
+        ignored anchors too, `implicit_example_weight`. The background is 1,
+        and was not looked at, where there is no positive. The weights of the
+        boxes and `unmatched_class_label` do not count.
+
         Args:
             anchors_A4: float32 [A, 4] yxyx, in the unit of the boxes.
             groundtruth: of B images; its class vectors have K columns, or K -
                 1 and get a background column of zeros in front.
+            training: whether confidences count, if there are any.
 
         Returns:
-            Targets; `class_weights` is [B, A, 1], for all classes alike.
+            Targets; `class_weights` is [B, A, 1], for all classes alike,
+            unless confidences count.
 
         Raises:
             ValueError: the class vectors are neither K nor K - 1 long, or the
-                coder wants keypoints and there are none.
+                coder wants keypoints, or training confidences, and there are
+                none.
         """
         groundtruth = _with_a_row(groundtruth)
-        classes_BGK = self._with_background_column(groundtruth.classes)
-        row_G = ops.arange(ops.shape(classes_BGK)[1], dtype="int32")
+        row_G = ops.arange(ops.shape(groundtruth.boxes)[1], dtype="int32")
         num_boxes_B = ops.cast(groundtruth.num_boxes, "int32")
-        is_real_BG = row_G < num_boxes_B[:, None]
         match = self.matcher.match(
             self.similarity(groundtruth.boxes, anchors_A4),
-            is_real_BG,
+            row_G < num_boxes_B[:, None],
             groundtruth.weights > 0,
         )
+        box_codes = self._encode_rows(
+            groundtruth, ops.maximum(match.gt_index, 0), anchors_A4
+        )
+        if training and self.implicit_example_weight is not None:
+            return self._targets_by_confidence(groundtruth, match, box_codes)
+        return self._targets_by_class(groundtruth, match, box_codes)
+
+    def _targets_by_class(
+        self,
+        groundtruth: containers.Groundtruth,
+        match: containers.Match,
+        box_codes: Tensor,
+    ) -> containers.Targets:
         is_matched_BA = match.gt_index >= 0
         row_BA = ops.maximum(match.gt_index, 0)
         weight_BA = ops.where(
@@ -102,17 +133,54 @@ class TargetAssigner:
         class_weight_BA = ops.where(
             is_negative_BA, self.negative_class_weight, weight_BA
         )
+        classes_BGK = self._with_background_column(groundtruth.classes)
         class_targets_BAK = ops.where(
             is_matched_BA[:, :, None],
             gather.take_rows(classes_BGK, row_BA),
             np.asarray(self.unmatched_class_label, np.float32),
         )
-        box_codes = self._encode_rows(groundtruth, row_BA, anchors_A4)
         return containers.Targets(
             class_targets=class_targets_BAK,
             class_weights=class_weight_BA[:, :, None],
             box_codes=ops.where(is_matched_BA[:, :, None], box_codes, 0.0),
             box_weights=weight_BA,
+            match=match,
+        )
+
+    def _targets_by_confidence(
+        self,
+        groundtruth: containers.Groundtruth,
+        match: containers.Match,
+        box_codes: Tensor,
+    ) -> containers.Targets:
+        if groundtruth.confidences is None:
+            raise ValueError("expected groundtruth with confidences, got none")
+        rows_BGK = self._with_background_column(groundtruth.confidences)
+        confidences_BAK = ops.where(
+            match.gt_index[:, :, None] >= 0,
+            gather.take_rows(rows_BGK, ops.maximum(match.gt_index, 0)),
+            0.0,
+        )
+        if self.has_background_column:
+            confidences_BAC = confidences_BAK[:, :, 1:]
+        else:
+            confidences_BAC = confidences_BAK
+        is_positive_BA1 = ops.any(confidences_BAC > 0, axis=-1, keepdims=True)
+        positive_BA1 = ops.cast(is_positive_BA1, "float32")
+        class_targets = ops.maximum(confidences_BAC, 0.0)
+        was_seen = ops.not_equal(confidences_BAC, 0.0)
+        if self.has_background_column:
+            class_targets = ops.concatenate(
+                [1.0 - positive_BA1, class_targets], axis=-1
+            )
+            was_seen = ops.concatenate([is_positive_BA1, was_seen], axis=-1)
+        return containers.Targets(
+            class_targets=class_targets,
+            class_weights=ops.where(
+                was_seen, 1.0, float(self.implicit_example_weight)
+            ),
+            box_codes=ops.where(is_positive_BA1, box_codes, 0.0),
+            box_weights=positive_BA1[:, :, 0],
             match=match,
         )
 
@@ -155,9 +223,13 @@ def _with_a_row(groundtruth: containers.Groundtruth) -> containers.Groundtruth:
     keypoints = groundtruth.keypoints
     if keypoints is not None:
         keypoints = ops.pad(keypoints, [[0, 0], [0, 1], [0, 0], [0, 0]])
+    confidences = groundtruth.confidences
+    if confidences is not None:
+        confidences = ops.pad(confidences, [[0, 0], [0, 1], [0, 0]])
     return groundtruth._replace(
         boxes=ops.pad(groundtruth.boxes, [[0, 0], [0, 1], [0, 0]]),
         classes=ops.pad(groundtruth.classes, [[0, 0], [0, 1], [0, 0]]),
         weights=ops.pad(groundtruth.weights, [[0, 0], [0, 1]]),
+        confidences=confidences,
         keypoints=keypoints,
     )

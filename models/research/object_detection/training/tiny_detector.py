@@ -82,6 +82,19 @@ class TinyDetector:
             LossFields.classification_loss: ops.mean(ops.abs(error)),
         }
 
+    def loss_and_summaries(
+        self,
+        predictions: Mapping[str, Tensor],
+        true_shapes: Tensor,
+        groundtruth: Groundtruth,
+        training: bool | None = None,
+    ) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+        """Returns the result of `loss`, and a number to show."""
+        del training
+        losses = self.loss(predictions, true_shapes, groundtruth)
+        num_boxes = ops.cast(groundtruth.num_boxes, "float32")
+        return losses, {"NumBoxes": ops.sum(num_boxes)}
+
     def regularization_loss(self) -> Tensor:
         """Returns the L2 norm of the backbone's weights."""
         weights = self._variables["FeatureExtractor/net/weights"]
