@@ -175,7 +175,7 @@ def test_unequal_numbers_of_anchors_are_refused():
 )
 def test_other_predictors_are_refused(text):
     config = text_format.Parse(text, box_predictor_pb2.BoxPredictor())
-    with pytest.raises(errors.ConfigError, match="weight_shared_conv"):
+    with pytest.raises(errors.ConfigError, match="or weight_shared_conv"):
         box_predictor_builder.build(
             config,
             True,

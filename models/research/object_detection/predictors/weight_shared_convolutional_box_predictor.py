@@ -4,6 +4,8 @@ Dimensions: B image, H height, W width, F channels, A anchor (all levels), K
 class including a background column.
 """
 
+import dataclasses
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -12,10 +14,42 @@ from keras import ops
 
 from object_detection.core import conv_blocks, conv_layers
 from object_detection.core import hyperparams as hyperparams_lib
+from object_detection.predictors import rows
 
 Tensor = Any
 
 _SCOPE = "WeightSharedConvolutionalBoxPredictor"
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """What a predictor consists of.
+
+    Attributes:
+        depth: channels of the towers.
+        num_layers_before_predictor: convolutions in a tower.
+        kernel_size: of the towers and heads.
+        box_code_size: numbers that encode one box.
+        class_prediction_bias_init: initial bias of the class logits.
+        dropout_rate: share of the class head's inputs that training sets to
+            zero. (The original also did so when it evaluated.)
+        share_prediction_tower: one tower for boxes and classes.
+        use_depthwise: separable convolutions in towers and heads.
+        converts_scores_to_sigmoid: outside training, returns the sigmoid of
+            the class logits.
+        box_encodings_clip_range: (least, greatest) value of a code.
+    """
+
+    depth: int
+    num_layers_before_predictor: int
+    kernel_size: int = 3
+    box_code_size: int = 4
+    class_prediction_bias_init: float = 0.0
+    dropout_rate: float = 0.0
+    share_prediction_tower: bool = False
+    use_depthwise: bool = False
+    converts_scores_to_sigmoid: bool = False
+    box_encodings_clip_range: tuple[float, float] | None = None
 
 
 class WeightSharedConvolutionalBoxPredictor(keras.layers.Layer):
@@ -32,17 +66,7 @@ class WeightSharedConvolutionalBoxPredictor(keras.layers.Layer):
         num_anchors_per_location: Sequence[int],
         num_class_slots: int,
         hyperparams: hyperparams_lib.ConvHyperparams,
-        *,
-        depth: int,
-        num_layers_before_predictor: int,
-        kernel_size: int = 3,
-        box_code_size: int = 4,
-        class_prediction_bias_init: float = 0.0,
-        dropout_rate: float = 0.0,
-        share_prediction_tower: bool = False,
-        use_depthwise: bool = False,
-        converts_scores_to_sigmoid: bool = False,
-        box_encodings_clip_range: tuple[float, float] | None = None,
+        options: Options,
         dtype: conv_layers.DTypePolicy = None,
     ) -> None:
         """Makes all variables.
@@ -54,18 +78,7 @@ class WeightSharedConvolutionalBoxPredictor(keras.layers.Layer):
             num_class_slots: K.
             hyperparams: of all convolutions; without batch_norm they have
                 biases.
-            depth: channels of the towers.
-            num_layers_before_predictor: convolutions in a tower.
-            kernel_size: of the towers and heads.
-            box_code_size: numbers that encode one box.
-            class_prediction_bias_init: initial bias of the class logits.
-            dropout_rate: share of the class head's inputs that training
-                sets to zero.
-            share_prediction_tower: one tower for boxes and classes.
-            use_depthwise: separable convolutions in towers and heads.
-            converts_scores_to_sigmoid: outside training, returns the sigmoid
-                of the class logits.
-            box_encodings_clip_range: (least, greatest) value of a code.
+            options: what to make.
             dtype: Keras dtype policy.
 
         Raises:
@@ -77,60 +90,39 @@ class WeightSharedConvolutionalBoxPredictor(keras.layers.Layer):
                 f"{_SCOPE}: expected the same number of anchors per location "
                 f"on all feature maps, got {list(num_anchors_per_location)}"
             )
+        num_anchors = num_anchors_per_location[0]
         self._num_class_slots = num_class_slots
-        self._box_code_size = box_code_size
-        self._converts_scores_to_sigmoid = converts_scores_to_sigmoid
-        self._box_encodings_clip_range = box_encodings_clip_range
+        self._options = options
         self._projections, in_channels = _make_projections(
             num_channels, hyperparams, dtype
         )
-
-        def make_tower(name: str) -> list[conv_blocks.ConvBlock]:
-            return _make_tower(
-                f"{_SCOPE}/{name}",
-                [in_channels] + [depth] * num_layers_before_predictor,
-                kernel_size,
-                hyperparams,
-                use_depthwise,
-                len(num_channels),
-                dtype,
+        make_tower, make_head = (
+            functools.partial(
+                make,
+                in_channels=in_channels,
+                hyperparams=hyperparams,
+                options=options,
+                dtype=dtype,
             )
-
+            for make in (_make_tower, _make_head)
+        )
+        shares = options.share_prediction_tower
+        num_maps = len(num_channels)
         self._box_tower = make_tower(
-            "PredictionTower"
-            if share_prediction_tower
-            else "BoxPredictionTower"
+            "PredictionTower" if shares else "BoxPredictionTower", num_maps
         )
         self._class_tower = None
-        if not share_prediction_tower:
-            self._class_tower = make_tower("ClassPredictionTower")
-
-        make_head = conv_layers.Conv2D
-        if use_depthwise:
-            make_head = conv_layers.SeparableConv2D
-        head_in_channels = depth if num_layers_before_predictor else in_channels
-        num_anchors = num_anchors_per_location[0]
+        if not shares:
+            self._class_tower = make_tower("ClassPredictionTower", num_maps)
         self._box_head = make_head(
-            f"{_SCOPE}/BoxPredictor",
-            head_in_channels,
-            num_anchors * box_code_size,
-            kernel_size,
-            hyperparams,
-            bias_init=0.0,
-            dtype=dtype,
+            "BoxPredictor", num_anchors * options.box_code_size, bias_init=0.0
         )
         self._class_head = make_head(
-            f"{_SCOPE}/ClassPredictor",
-            head_in_channels,
+            "ClassPredictor",
             num_anchors * num_class_slots,
-            kernel_size,
-            hyperparams,
-            bias_init=class_prediction_bias_init,
-            dtype=dtype,
+            bias_init=options.class_prediction_bias_init,
         )
-        self._dropout = None
-        if dropout_rate > 0.0:
-            self._dropout = keras.layers.Dropout(dropout_rate, dtype=dtype)
+        self._dropout = keras.layers.Dropout(options.dropout_rate, dtype=dtype)
         self.built = True
 
     def call(
@@ -145,7 +137,7 @@ class WeightSharedConvolutionalBoxPredictor(keras.layers.Layer):
 
         Returns:
             float32 [B, A, box_code_size] box encodings and float32 [B, A, K]
-            class logits (or scores, see `converts_scores_to_sigmoid`).
+            class logits (or scores, see `Options`).
         """
         feature_maps = list(feature_maps)
         if self._projections:
@@ -159,22 +151,21 @@ class WeightSharedConvolutionalBoxPredictor(keras.layers.Layer):
         class_maps = box_maps
         if self._class_tower is not None:
             class_maps = _apply_tower(self._class_tower, feature_maps, training)
-        if self._dropout is not None:
-            class_maps = [
-                self._dropout(class_map, training=training)
-                for class_map in class_maps
-            ]
-        box_encodings = _apply_head(
-            self._box_head, box_maps, self._box_code_size
+        class_maps = [
+            self._dropout(class_map, training=training)
+            for class_map in class_maps
+        ]
+        box_encodings = rows.join_maps(
+            _apply_head(self._box_head, box_maps), self._options.box_code_size
         )
-        if self._box_encodings_clip_range is not None:
+        class_predictions = rows.join_maps(
+            _apply_head(self._class_head, class_maps), self._num_class_slots
+        )
+        if self._options.box_encodings_clip_range is not None:
             box_encodings = ops.clip(
-                box_encodings, *self._box_encodings_clip_range
+                box_encodings, *self._options.box_encodings_clip_range
             )
-        class_predictions = _apply_head(
-            self._class_head, class_maps, self._num_class_slots
-        )
-        if self._converts_scores_to_sigmoid and not training:
+        if self._options.converts_scores_to_sigmoid and not training:
             class_predictions = ops.sigmoid(class_predictions)
         return box_encodings, class_predictions
 
@@ -208,29 +199,51 @@ def _make_projections(
 
 
 def _make_tower(
-    scope: str,
-    num_channels: Sequence[int],
-    kernel_size: int,
-    hyperparams: hyperparams_lib.ConvHyperparams,
-    separable: bool,
+    name: str,
     num_levels: int,
+    in_channels: int,
+    hyperparams: hyperparams_lib.ConvHyperparams,
+    options: Options,
     dtype: conv_layers.DTypePolicy,
 ) -> list[conv_blocks.ConvBlock]:
     return [
         conv_blocks.conv_block(
-            f"{scope}/conv2d_{layer}",
-            in_channels,
-            out_channels,
-            kernel_size,
+            f"{_SCOPE}/{name}/conv2d_{layer}",
+            options.depth if layer else in_channels,
+            options.depth,
+            options.kernel_size,
             hyperparams.with_activation("relu6"),
-            separable=separable,
+            separable=options.use_depthwise,
             num_levels=num_levels,
             dtype=dtype,
         )
-        for layer, (in_channels, out_channels) in enumerate(
-            zip(num_channels, num_channels[1:], strict=False)
-        )
+        for layer in range(options.num_layers_before_predictor)
     ]
+
+
+def _make_head(
+    name: str,
+    out_channels: int,
+    in_channels: int,
+    hyperparams: hyperparams_lib.ConvHyperparams,
+    options: Options,
+    dtype: conv_layers.DTypePolicy,
+    *,
+    bias_init: float,
+) -> conv_layers.Conv2D | conv_layers.SeparableConv2D:
+    has_tower = options.num_layers_before_predictor > 0
+    make = conv_layers.Conv2D
+    if options.use_depthwise:
+        make = conv_layers.SeparableConv2D
+    return make(
+        f"{_SCOPE}/{name}",
+        options.depth if has_tower else in_channels,
+        out_channels,
+        options.kernel_size,
+        hyperparams,
+        bias_init=bias_init,
+        dtype=dtype,
+    )
 
 
 def _apply_tower(
@@ -246,14 +259,6 @@ def _apply_tower(
 def _apply_head(
     head: conv_layers.Conv2D | conv_layers.SeparableConv2D,
     feature_maps: list[Tensor],
-    num_columns: int,
-) -> Tensor:
-    """Returns float32 [B, A, num_columns] from the maps of all levels."""
+) -> list[Tensor]:
     kernels = head.kernels()
-    rows = []
-    for feature_map in feature_maps:
-        outputs = head.convolve(feature_map, kernels)
-        # The channels of a location are anchor-major.
-        batch = ops.shape(outputs)[0]
-        rows.append(ops.reshape(outputs, (batch, -1, num_columns)))
-    return ops.cast(ops.concatenate(rows, axis=1), "float32")
+    return [head.convolve(feature_map, kernels) for feature_map in feature_maps]

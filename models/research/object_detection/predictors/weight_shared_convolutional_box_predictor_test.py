@@ -16,10 +16,21 @@ HYPERPARAMS = hyperparams_lib.ConvHyperparams(
 )
 
 
-def make(num_channels=(6, 6), anchors=(2, 2), hyperparams=HYPERPARAMS, **rest):
+def make(
+    num_channels=(6, 6),
+    anchors=(2, 2),
+    hyperparams=HYPERPARAMS,
+    dtype=None,
+    **rest,
+):
     arguments = {"depth": 5, "num_layers_before_predictor": 2, **rest}
     return weight_shared.WeightSharedConvolutionalBoxPredictor(
-        num_channels, anchors, 4, hyperparams, **arguments
+        num_channels,
+        anchors,
+        4,
+        hyperparams,
+        weight_shared.Options(**arguments),
+        dtype,
     )
 
 
