@@ -1,15 +1,17 @@
-"""The random crop that keeps boxes, pixels and all that belongs in step.
+"""Random crops that keep boxes, pixels and all that belongs in step.
 
 Dimensions: N box, K keypoint. A window is int32 [4]: top, left, height and
 width in pixels. Boxes are yxyx, normalised.
 """
 
 import dataclasses
+import functools
+from collections.abc import Sequence
 
 import tensorflow as tf
 
 from object_detection.core import standard_fields
-from object_detection.preprocessing import examples
+from object_detection.preprocessing import draws, examples
 
 Fields = standard_fields.InputDataFields
 
@@ -49,11 +51,11 @@ class RandomCrop:
             raise ValueError(
                 f"areas must satisfy 0 < min <= max <= 1, got {self.area_range}"
             )
-        for name in ("min_object_covered", "overlap_thresh", "random_coef"):
-            if not 0 <= getattr(self, name) <= 1:
-                raise ValueError(
-                    f"{name} must be in [0, 1], got {getattr(self, name)}"
-                )
+        examples.check_shares(
+            min_object_covered=self.min_object_covered,
+            overlap_thresh=self.overlap_thresh,
+            random_coef=self.random_coef,
+        )
 
 
 def make_random_crop_image(crop: RandomCrop) -> examples.Step:
@@ -62,34 +64,101 @@ def make_random_crop_image(crop: RandomCrop) -> examples.Step:
     def random_crop_image(
         example: examples.Example, seed: tf.Tensor
     ) -> examples.Example:
-        image_size_px = examples.image_size_px(example[Fields.image])
-        window_px = draw_window(
-            crop, image_size_px, example[Fields.groundtruth_boxes], seed
-        )
-        cropped = crop_example(
-            example, window_px, crop.overlap_thresh, crop.clip_boxes
-        )
-        if crop.random_coef == 0:
-            return cropped
-        draw = tf.random.stateless_uniform([], examples.derive_seed(seed, 1))
-        return _choose(draw > crop.random_coef, cropped, example)
+        return crop_at_random(example, [crop], tf.constant(0), seed)
 
     return random_crop_image
 
 
-def draw_window(
-    crop: RandomCrop,
+def crop_at_random(
+    example: examples.Example,
+    crops: Sequence[RandomCrop],
+    case: tf.Tensor,
+    seed: tf.Tensor,
+) -> examples.Example:
+    """Draws one window as crops[case] says, and cuts it out.
+
+    Args:
+        example: tensors of one image.
+        crops: the cases to choose from.
+        case: scalar int32.
+        seed: int64 [2].
+    """
+
+    def parameter(name: str) -> float | tf.Tensor:
+        return draws.value_of_case(
+            [getattr(crop, name) for crop in crops], case
+        )
+
+    window_px = _draw_window_of_case(
+        crops,
+        case,
+        examples.image_size_px(example[Fields.image]),
+        example[Fields.groundtruth_boxes],
+        seed,
+    )
+    is_left_alone = None
+    random_coef = parameter("random_coef")
+    if tf.is_tensor(random_coef) or random_coef > 0:
+        draw = tf.random.stateless_uniform([], examples.derive_seed(seed, 1))
+        is_left_alone = draw < random_coef
+    return crop_example(
+        example,
+        window_px,
+        parameter("overlap_thresh"),
+        parameter("clip_boxes"),
+        is_left_alone,
+    )
+
+
+def _draw_window_of_case(
+    crops: Sequence[RandomCrop],
+    case: tf.Tensor,
     image_size_px: tf.Tensor,
     boxes_N4: tf.Tensor,
     seed: tf.Tensor,
 ) -> tf.Tensor:
+    min_object_covered = draws.value_of_case(
+        [crop.min_object_covered for crop in crops], case
+    )
+    # The ranges are attributes of the sampler: each distinct pair needs a
+    # sampler of its own, of which one runs.
+    ranges = [(crop.aspect_ratio_range, crop.area_range) for crop in crops]
+    distinct = list(dict.fromkeys(ranges))
+    samplers = [
+        functools.partial(
+            draw_window,
+            image_size_px,
+            boxes_N4,
+            seed,
+            min_object_covered,
+            aspect_ratio_range,
+            area_range,
+        )
+        for aspect_ratio_range, area_range in distinct
+    ]
+    if len(samplers) == 1:
+        return samplers[0]()
+    number = tf.constant([distinct.index(pair) for pair in ranges])[case]
+    return tf.switch_case(number, samplers)
+
+
+def draw_window(
+    image_size_px: tf.Tensor,
+    boxes_N4: tf.Tensor,
+    seed: tf.Tensor,
+    min_object_covered: float | tf.Tensor,
+    aspect_ratio_range: tuple[float, float],
+    area_range: tuple[float, float],
+) -> tf.Tensor:
     """Draws a window as `tf.image.sample_distorted_bounding_box` does.
 
     Args:
-        crop: what the window must satisfy.
         image_size_px: int32 [2], height and width.
         boxes_N4: float32 [n, 4]; without boxes any window will do.
         seed: int64 [2].
+        min_object_covered: as in `RandomCrop`, as are the ranges.
+        aspect_ratio_range: width / height.
+        area_range: share of the image.
 
     Returns:
         int32 [4]; the whole image after MAX_ATTEMPTS failures.
@@ -98,9 +167,9 @@ def draw_window(
         tf.concat([image_size_px, [3]], axis=0),
         bounding_boxes=tf.clip_by_value(boxes_N4, 0.0, 1.0)[tf.newaxis],
         seed=examples.derive_seed(seed, 0),
-        min_object_covered=crop.min_object_covered,
-        aspect_ratio_range=crop.aspect_ratio_range,
-        area_range=crop.area_range,
+        min_object_covered=min_object_covered,
+        aspect_ratio_range=aspect_ratio_range,
+        area_range=area_range,
         max_attempts=MAX_ATTEMPTS,
         use_image_if_no_bounding_boxes=True,
     )
@@ -110,8 +179,9 @@ def draw_window(
 def crop_example(
     example: examples.Example,
     window_px: tf.Tensor,
-    overlap_thresh: float,
-    clip_boxes: bool,
+    overlap_thresh: float | tf.Tensor,
+    clip_boxes: bool | tf.Tensor,
+    is_left_alone: tf.Tensor | None = None,
 ) -> examples.Example:
     """Cuts a window out of an example.
 
@@ -124,47 +194,57 @@ def crop_example(
         overlap_thresh: in [0, 1].
         clip_boxes: whether boxes are cut at the window's border, and
             keypoints outside become NaN.
+        is_left_alone: scalar bool; where true, the example stays as it is.
     """
     image = example[Fields.image]
-    image_size = tf.cast(examples.image_size_px(image), tf.float32)
-    window_size = tf.cast(window_px[2:], tf.float32)
+    image_size_px = examples.image_size_px(image)
+    if is_left_alone is not None:
+        whole_px = tf.concat([[0, 0], image_size_px], axis=0)
+        window_px = tf.where(is_left_alone, whole_px, window_px)
+        clip_boxes = tf.logical_and(clip_boxes, ~is_left_alone)
+    image_size = tf.cast(image_size_px, tf.float32)
     origin = tf.cast(window_px[:2], tf.float32) / image_size
-    scale = window_size / image_size
-    window_yxyx = tf.concat([origin, origin + scale], axis=0)
-
-    example = {**example, Fields.image: examples.crop_image(image, window_px)}
-    example = examples.keep_boxes(
-        example,
-        _is_kept(
-            example[Fields.groundtruth_boxes], window_yxyx, overlap_thresh
-        ),
+    scale = tf.cast(window_px[2:], tf.float32) / image_size
+    is_kept_N = _is_kept(
+        example[Fields.groundtruth_boxes],
+        tf.concat([origin, origin + scale], axis=0),
+        overlap_thresh,
     )
+    if is_left_alone is not None:
+        is_kept_N |= is_left_alone
+
+    cropped = examples.keep_boxes(example, is_kept_N)
+    cropped[Fields.image] = examples.crop_image(image, window_px)
     boxes_N4 = (
-        example[Fields.groundtruth_boxes] - tf.tile(origin, [2])
+        cropped[Fields.groundtruth_boxes] - tf.tile(origin, [2])
     ) / tf.tile(scale, [2])
-    if clip_boxes:
-        boxes_N4 = tf.clip_by_value(boxes_N4, 0.0, 1.0)
-    example[Fields.groundtruth_boxes] = boxes_N4
+    cropped[Fields.groundtruth_boxes] = tf.where(
+        clip_boxes, tf.clip_by_value(boxes_N4, 0.0, 1.0), boxes_N4
+    )
     if Fields.groundtruth_instance_masks in example:
         top, left, height, width = tf.unstack(window_px)
-        example[Fields.groundtruth_instance_masks] = tf.slice(
-            example[Fields.groundtruth_instance_masks],
+        cropped[Fields.groundtruth_instance_masks] = tf.slice(
+            cropped[Fields.groundtruth_instance_masks],
             [0, top, left],
             [-1, height, width],
         )
     if Fields.groundtruth_keypoints in example:
-        keypoints_NK2 = (example[Fields.groundtruth_keypoints] - origin) / scale
-        if clip_boxes:
-            is_inside_NK1 = tf.reduce_all(
-                (keypoints_NK2 >= 0) & (keypoints_NK2 <= 1), -1, keepdims=True
-            )
-            keypoints_NK2 = tf.where(is_inside_NK1, keypoints_NK2, float("nan"))
-        example[Fields.groundtruth_keypoints] = keypoints_NK2
-    return example
+        keypoints_NK2 = (cropped[Fields.groundtruth_keypoints] - origin) / scale
+        is_inside_NK1 = tf.reduce_all(
+            (keypoints_NK2 >= 0) & (keypoints_NK2 <= 1), -1, keepdims=True
+        )
+        cropped[Fields.groundtruth_keypoints] = tf.where(
+            is_inside_NK1 | ~tf.convert_to_tensor(clip_boxes),
+            keypoints_NK2,
+            float("nan"),
+        )
+    return cropped
 
 
 def _is_kept(
-    boxes_N4: tf.Tensor, window_yxyx: tf.Tensor, overlap_thresh: float
+    boxes_N4: tf.Tensor,
+    window_yxyx: tf.Tensor,
+    overlap_thresh: float | tf.Tensor,
 ) -> tf.Tensor:
     """bool [n]: enough of the box is inside the window."""
     lower_N2 = tf.maximum(boxes_N4[:, :2], window_yxyx[:2])
@@ -178,15 +258,3 @@ def _is_kept(
     area_N = tf.reduce_prod(boxes_N4[:, 2:] - boxes_N4[:, :2], axis=1)
     # 0 / 0 is NaN, which no threshold admits.
     return meets_N & (overlap_N / area_N >= overlap_thresh)
-
-
-def _choose(
-    condition: tf.Tensor, one: examples.Example, other: examples.Example
-) -> examples.Example:
-    changed = {key for key in one if one[key] is not other[key]}
-    chosen = tf.cond(
-        condition,
-        lambda: {key: one[key] for key in changed},
-        lambda: {key: other[key] for key in changed},
-    )
-    return {**one, **chosen}

@@ -4,6 +4,7 @@ import tensorflow as tf
 
 from object_detection.core.standard_fields import InputDataFields as Fields
 from object_detection.preprocessing import crop, examples
+from object_detection.preprocessing.sample_examples import draw_many
 
 # In a 20 x 40 image, and a window of rows 4 to 14 and columns 10 to 30:
 # inside, cut in half at its left, cut to a tenth, outside, touching, empty.
@@ -103,24 +104,18 @@ def test_no_boxes():
 
 
 def draw_windows(parameters, count, boxes=BOXES[:1], size_px=(200, 300)):
-    @tf.function
-    def draw():
-        return tf.map_fn(
-            lambda position: crop.draw_window(
-                parameters,
-                tf.constant(size_px),
-                tf.constant(boxes),
-                tf.stack([tf.constant(9, tf.int64), position]),
-            ),
-            tf.range(count, dtype=tf.int64),
-            fn_output_signature=tf.int32,
+    def draw(_, seed):
+        return crop.draw_window(
+            tf.constant(size_px), tf.constant(boxes), seed, *parameters
         )
 
-    return draw().numpy()
+    return draw_many(
+        draw, {}, count, lambda window: tf.cast(window, tf.float32)
+    )
 
 
 def test_windows_have_the_area_and_the_shape_asked_for():
-    parameters = crop.RandomCrop(0.0, (0.75, 3.0), (0.3, 0.8), 0.0)
+    parameters = (0.0, (0.75, 3.0), (0.3, 0.8))
     top, left, height, width = draw_windows(parameters, 200).T
     assert (top >= 0).all() and (top + height <= 200).all()
     assert (left >= 0).all() and (left + width <= 300).all()
@@ -133,7 +128,7 @@ def test_windows_have_the_area_and_the_shape_asked_for():
 
 def test_windows_cover_enough_of_a_box():
     box = np.float32([[0.1, 0.6, 0.4, 0.9]])
-    parameters = crop.RandomCrop(1.0, (0.5, 2.0), (0.1, 0.7), 0.0)
+    parameters = (1.0, (0.5, 2.0), (0.1, 0.7))
     top, left, height, width = draw_windows(parameters, 100, box).T
     assert (top <= 0.1 * 200 + 1).all() and (left <= 0.6 * 300 + 1).all()
     assert (top + height >= 0.4 * 200 - 1).all()
@@ -141,28 +136,22 @@ def test_windows_cover_enough_of_a_box():
 
 
 def test_the_whole_image_when_no_window_will_do():
-    parameters = crop.RandomCrop(1.0, (10.0, 10.0), (0.9, 1.0), 0.0)
+    parameters = (1.0, (10.0, 10.0), (0.9, 1.0))
     windows = draw_windows(parameters, 3)
     np.testing.assert_array_equal(windows, [[0, 0, 200, 300]] * 3)
 
 
 def test_random_coef_is_the_share_left_alone():
-    @tf.function
-    def heights():
-        step = crop.make_random_crop_image(
-            crop.RandomCrop(0.0, (1.9, 2.1), (0.4, 0.6), 0.0, random_coef=0.7)
-        )
-        return tf.map_fn(
-            lambda position: tf.shape(
-                step(example(), tf.stack([tf.constant(3, tf.int64), position]))[
-                    Fields.image
-                ]
-            )[0],
-            tf.range(200, dtype=tf.int64),
-            fn_output_signature=tf.int32,
-        )
-
-    assert 0.6 < np.mean(heights().numpy() == 20) < 0.8
+    step = crop.make_random_crop_image(
+        crop.RandomCrop(0.0, (1.9, 2.1), (0.4, 0.6), 0.0, random_coef=0.7)
+    )
+    heights = draw_many(
+        step,
+        example(),
+        200,
+        lambda result: tf.cast(tf.shape(result[Fields.image])[0], tf.float32),
+    )
+    assert 0.6 < np.mean(heights == 20) < 0.8
 
 
 @pytest.mark.parametrize(
