@@ -23,12 +23,14 @@ class Detections(NamedTuple):
         scores: float32 [B, D].
         class_ids: float32 [B, D], counted from 0.
         num_detections: float32 [B].
+        anchor_index: int32 [B, D], the anchor that each box comes from.
     """
 
     boxes: Tensor
     scores: Tensor
     class_ids: Tensor
     num_detections: Tensor
+    anchor_index: Tensor
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,7 +105,8 @@ def multiclass_nms(
     )
     num_images, num_classes, num_anchors = ops.shape(candidate_BCA)
     scores_BN = ops.reshape(candidate_BCA, (num_images, -1))
-    boxes_BD4 = gather.take_rows(clipped_BA4, pairs_BD % num_anchors)
+    anchor_BD = pairs_BD % num_anchors
+    boxes_BD4 = gather.take_rows(clipped_BA4, anchor_BD)
     return Detections(
         boxes=ops.where(is_used_BD[:, :, None], boxes_BD4, 0.0),
         scores=ops.where(
@@ -113,6 +116,7 @@ def multiclass_nms(
             is_used_BD, ops.cast(pairs_BD // num_anchors, "float32"), 0.0
         ),
         num_detections=ops.cast(num_B, "float32"),
+        anchor_index=ops.where(is_used_BD, anchor_BD, 0),
     )
 
 

@@ -195,6 +195,22 @@ def test_nan_and_negative_scores_are_no_candidates():
     assert kept(suppress(boxes, scores, score_threshold=-1.0)) == [(0.5, 0)]
 
 
+def test_detections_name_their_anchors():
+    rng = np.random.default_rng(5)
+    boxes = random_boxes(rng, (2, 7))
+    scores = rng.random((2, 7, 3))
+    detections = suppress(boxes, scores, max_total_detections=30)
+    for image, index in enumerate(np.asarray(detections.anchor_index)):
+        number = int(detections.num_detections[image])
+        assert number > 7 and not np.any(index[number:])
+        class_ids = np.int32(detections.class_ids[image])
+        np.testing.assert_allclose(
+            scores[image, index, class_ids][:number],
+            detections.scores[image, :number],
+            rtol=1e-6,
+        )
+
+
 def test_padding_is_zero():
     found = suppress([[[0.1, 0.2, 0.5, 0.9]]], [[[0.5]]])
     assert found.boxes.shape == (1, 10, 4)

@@ -17,6 +17,7 @@ from keras import ops
 from object_detection.core import (
     containers,
     detection_loss,
+    gather,
     naming,
     post_processing,
     target_assigner,
@@ -269,7 +270,9 @@ class SSDMetaArch:
             By the keys of `DetectionResultFields`, best first and padded with
             zeros: detection_boxes float32 [B, D, 4] yxyx, normalised to the
             padded image; detection_scores float32 [B, D]; detection_classes
-            float32 [B, D], counted from 0; num_detections float32 [B].
+            float32 [B, D], counted from 0; num_detections float32 [B]. Where
+            the box coder has keypoints, also detection_keypoints float32 [B,
+            D, k, 2] (y, x), normalised alike and not clipped.
         """
         true_size_B2 = ops.cast(true_image_shapes_B3[:, :2], "float32")
         share_B2 = true_size_B2 / predictions[PredictionFields.image_size]
@@ -282,12 +285,34 @@ class SSDMetaArch:
             predictions[PredictionFields.class_predictions_with_background],
             ops.concatenate([ops.zeros_like(share_B2), share_B2], axis=1),
         )
-        return {
+        results = {
             DetectionResultFields.detection_boxes: detections.boxes,
             DetectionResultFields.detection_scores: detections.scores,
             DetectionResultFields.detection_classes: detections.class_ids,
             DetectionResultFields.num_detections: detections.num_detections,
         }
+        if self._target_assigner.box_coder.num_keypoints:
+            results[DetectionResultFields.detection_keypoints] = (
+                self._decode_keypoints(predictions, detections)
+            )
+        return results
+
+    def _decode_keypoints(
+        self,
+        predictions: Mapping[str, Tensor],
+        detections: post_processing.Detections,
+    ) -> Tensor:
+        """Returns float32 [B, D, k, 2], zeros in the padding."""
+        index_BD = detections.anchor_index
+        keypoints_BDk2 = self._target_assigner.box_coder.decode_keypoints(
+            gather.take_rows(
+                predictions[PredictionFields.box_encodings], index_BD
+            ),
+            ops.take(predictions[PredictionFields.anchors], index_BD, axis=0),
+        )
+        place_D = ops.arange(index_BD.shape[1], dtype="float32")
+        is_used_BD = place_D < detections.num_detections[:, None]
+        return ops.where(is_used_BD[:, :, None, None], keypoints_BDk2, 0.0)
 
     def regularization_loss(self) -> Tensor:
         """Returns the float32 scalar regularisation of all weights."""
