@@ -26,8 +26,8 @@ HYPERPARAMS = """
       initializer { truncated_normal_initializer { stddev: 0.03 } }
       batch_norm { scale: true decay: 0.9 }
     }
-    override_base_feature_extractor_hyperparams: true
 """
+OVERRIDE = "override_base_feature_extractor_hyperparams: true"
 
 
 class Expected(NamedTuple):
@@ -40,6 +40,7 @@ class Expected(NamedTuple):
         names: some of its variables, without the leading scopes
             'FeatureExtractor/<network>'.
         least_multiplier: makes it small, for the tests that compute.
+        options: of the config.
     """
 
     image_size_px: tuple[int, int]
@@ -47,6 +48,7 @@ class Expected(NamedTuple):
     num_variables: int
     names: list[str]
     least_multiplier: float = 1.0
+    options: str = OVERRIDE
 
 
 def pyramid(finest, channels=256):
@@ -95,6 +97,30 @@ def resnet_ppn(num_units):
         ],
     )
 
+
+MOBILENET_V2 = Expected(
+    (300, 260),
+    [
+        (19, 17, 576),
+        (10, 9, 1280),
+        (5, 5, 512),
+        (3, 3, 256),
+        (2, 2, 256),
+        (1, 1, 128),
+    ],
+    5 * (52 + 8),
+    [
+        "Conv/weights",
+        "expanded_conv/depthwise/depthwise_weights",
+        "expanded_conv/project/BatchNorm/gamma",
+        "expanded_conv_16/expand/weights",
+        "expanded_conv_16/project/BatchNorm/moving_mean",
+        "Conv_1/BatchNorm/beta",
+        "layer_19_1_Conv2d_2_1x1_256/weights",
+        "layer_19_2_Conv2d_5_3x3_s2_128/BatchNorm/gamma",
+    ],
+    0.25,
+)
 
 EXPECTED = {
     "ssd_mobilenet_v1": Expected(
@@ -161,6 +187,21 @@ EXPECTED = {
         ["Conv2d_13_pointwise/weights"],
         0.25,
     ),
+    "ssd_mobilenet_v2": MOBILENET_V2,
+    "ssd_mobilenet_v2_keras": MOBILENET_V2,
+    "ssd_mobilenet_v2_fpn": Expected(
+        (128, 192),
+        pyramid((16, 24)),
+        5 * 52 + 3 * 2 + 4 * 5,
+        [
+            "Conv_1/weights",
+            "fpn/projection_3/biases",
+            "fpn/smoothing_2/weights",
+            "fpn/bottom_up_Conv2d_20/weights",
+            "fpn/bottom_up_Conv2d_21/BatchNorm/beta",
+        ],
+        0.25,
+    ),
     "ssd_inception_v2": Expected(
         (300, 260),
         [
@@ -202,6 +243,32 @@ EXPECTED = {
         ],
         0.25,
     ),
+    "ssd_pnasnet": Expected(
+        (129, 160),
+        [
+            (8, 10, 2160),
+            (4, 5, 4320),
+            (2, 3, 512),
+            (1, 2, 256),
+            (1, 1, 256),
+            (1, 1, 128),
+        ],
+        # conv0; 14 cells of a 1x1 and 12 separable convolutions; the first
+        # one's pooling; four strided shortcuts; the cells before, matched by
+        # 4 reductions and 9 convolutions; the extra maps.
+        5 + 14 * (5 + 12 * 6) + 5 + 4 * 5 + 4 * 6 + 9 * 5 + 8 * 5,
+        [
+            "comb_iter_0/left/separable_5x5_1/depthwise_weights",
+            "comb_iter_1/left/bn_sep_7x7_2/moving_variance",
+            "comb_iter_4/right/bn_1/gamma",
+            "path2_conv/weights",
+            "final_path_bn/beta",
+            "prev_bn/gamma",
+            "beginning_bn/gamma",
+            "Cell_11_1_Conv2d_2_1x1_256/weights",
+        ],
+        options="override_base_feature_extractor_hyperparams: false",
+    ),
     "ssd_resnet50_v1_fpn": resnet_fpn(16),
     "ssd_resnet101_v1_fpn": resnet_fpn(33),
     "ssd_resnet152_v1_fpn": resnet_fpn(50),
@@ -217,7 +284,8 @@ COMPUTED = [name for name in TYPES if "101" not in name and "152" not in name]
 
 def build(kind, extra="", **arguments):
     config = text_format.Parse(
-        HYPERPARAMS + f"type: '{kind}' {extra}", ssd_pb2.SsdFeatureExtractor()
+        f"type: '{kind}' {HYPERPARAMS} {EXPECTED[kind].options} {extra}",
+        ssd_pb2.SsdFeatureExtractor(),
     )
     return feature_extractor_builder.build(config, True, **arguments)
 

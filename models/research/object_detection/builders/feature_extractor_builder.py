@@ -21,13 +21,22 @@ from object_detection.models import (
     ssd_mobilenet_v1_fpn_feature_extractor as ssd_mobilenet_v1_fpn,
 )
 from object_detection.models import (
+    ssd_mobilenet_v2_feature_extractor as ssd_mobilenet_v2,
+)
+from object_detection.models import (
+    ssd_mobilenet_v2_fpn_feature_extractor as ssd_mobilenet_v2_fpn,
+)
+from object_detection.models import (
+    ssd_pnasnet_feature_extractor as ssd_pnasnet,
+)
+from object_detection.models import (
     ssd_resnet_v1_fpn_feature_extractor as ssd_resnet_v1_fpn,
 )
 from object_detection.models import (
     ssd_resnet_v1_ppn_feature_extractor as ssd_resnet_v1_ppn,
 )
 from object_detection.protos import ssd_pb2
-from slim.nets import mobilenet_v1, resnet_v1
+from slim.nets import mobilenet_v1, mobilenet_v2, pnasnet, resnet_v1
 
 _PATH = "feature_extractor"
 
@@ -40,6 +49,9 @@ class _Kind:
         build: makes the extractor.
         default_hyperparams: whether normalisations train -> the backbone's
             own hyperparameters; None where those of the config are a must.
+        override: makes the backbone's hyperparameters of its own and the
+            config's, where override_base_feature_extractor_hyperparams is
+            true.
         has_pyramid: whether it takes `fpn`.
         only: field -> the one value that it may have.
         ignored: fields that it does not use.
@@ -52,6 +64,10 @@ class _Kind:
     default_hyperparams: (
         Callable[[bool], hyperparams_lib.ConvHyperparams] | None
     )
+    override: Callable[
+        [hyperparams_lib.ConvHyperparams, hyperparams_lib.ConvHyperparams],
+        hyperparams_lib.ConvHyperparams,
+    ] = lambda own, config: config
     has_pyramid: bool = False
     only: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     ignored: Sequence[str] = ()
@@ -77,8 +93,29 @@ _KINDS = {
         mobilenet_v1.default_hyperparams,
         ignored=("use_depthwise",),
     ),
+    "ssd_mobilenet_v2": _Kind(
+        ssd_mobilenet_v2.build,
+        mobilenet_v2.default_hyperparams,
+        mobilenet_v2.overridden_hyperparams,
+    ),
+    "ssd_mobilenet_v2_fpn": _Kind(
+        ssd_mobilenet_v2_fpn.build,
+        mobilenet_v2.default_hyperparams,
+        mobilenet_v2.overridden_hyperparams,
+        has_pyramid=True,
+    ),
+    # Keras' variant takes all that a config overrides.
+    "ssd_mobilenet_v2_keras": _Kind(
+        ssd_mobilenet_v2.build, mobilenet_v2.default_hyperparams
+    ),
     "ssd_inception_v2": _Kind(ssd_inception.build_v2, default_hyperparams=None),
     "ssd_inception_v3": _Kind(ssd_inception.build_v3, default_hyperparams=None),
+    "ssd_pnasnet": _Kind(
+        ssd_pnasnet.build,
+        pnasnet.default_hyperparams,
+        # A config's would give each convolution a second normalisation.
+        only={"override_base_feature_extractor_hyperparams": False},
+    ),
     **{
         f"ssd_resnet{num_layers}_v1_fpn": _Kind(
             functools.partial(ssd_resnet_v1_fpn.build, num_layers),
@@ -148,10 +185,14 @@ def build(
         config.conv_hyperparams, trains_batch_norm
     )
     backbone_hyperparams = hyperparams
-    if not config.override_base_feature_extractor_hyperparams:
+    if kind.default_hyperparams is not None:
         backbone_hyperparams = kind.default_hyperparams(
             trains_batch_norm and not freeze_batchnorm
         )
+        if config.override_base_feature_extractor_hyperparams:
+            backbone_hyperparams = kind.override(
+                backbone_hyperparams, hyperparams
+            )
     return kind.build(
         ssd_feature_extractor.ExtractorOptions(
             hyperparams=hyperparams,

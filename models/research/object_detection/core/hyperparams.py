@@ -47,12 +47,15 @@ class ConvHyperparams:
         regularizer: of convolution weights, never of biases, gamma or beta.
         activation: 'relu', 'relu6' or None (linear).
         batch_norm: None for biases in place of a normalisation.
+        regularizes_depthwise: whether the regularizer is of the weights of
+            depthwise convolutions, too.
     """
 
     initializer: keras.initializers.Initializer
     regularizer: keras.regularizers.Regularizer | None = None
     activation: str | None = "relu"
     batch_norm: BatchNormParams | None = None
+    regularizes_depthwise: bool = True
 
     def with_activation(self, activation: str | None) -> "ConvHyperparams":
         """Returns the same with another activation."""

@@ -1,0 +1,41 @@
+"""SSD feature extractor of MobileNet v2."""
+
+from object_detection.models import extra_feature_maps, ssd_feature_extractor
+from slim.nets import mobilenet_v2
+
+_SCOPE = f"{ssd_feature_extractor.SCOPE}/MobilenetV2"
+_ENDPOINTS = ("layer_15/expansion_output", "layer_19")
+_EXTRA_DEPTHS = (512, 256, 256, 128)
+
+
+def build(
+    options: ssd_feature_extractor.ExtractorOptions,
+) -> ssd_feature_extractor.SSDFeatureExtractor:
+    """Builds six maps, from stride 16 on.
+
+    Keras' variant of the network (`ssd_mobilenet_v2_keras`) is the same one:
+    its `block_13_expand_relu` and `out_relu` are these endpoints.
+    """
+    backbone = mobilenet_v2.MobileNetV2(
+        _SCOPE,
+        options.backbone_hyperparams,
+        options.depth_multiplier,
+        options.min_depth,
+        mobilenet_v2.LAST_DEPTH,
+        options.use_explicit_padding,
+        options.in_channels,
+        options.dtype,
+    )
+    return ssd_feature_extractor.SSDFeatureExtractor(
+        backbone,
+        _ENDPOINTS,
+        extra_feature_maps.ExtraFeatureMaps(
+            f"{_SCOPE}/{_ENDPOINTS[-1]}",
+            [backbone.endpoint_channels[name] for name in _ENDPOINTS],
+            [extra_feature_maps.ExtraLayer(depth) for depth in _EXTRA_DEPTHS],
+            options,
+        ),
+        preprocess=ssd_feature_extractor.scale_to_unit_range,
+        pad_to_multiple=options.pad_to_multiple,
+        dtype=options.dtype,
+    )
