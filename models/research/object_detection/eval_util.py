@@ -11,6 +11,7 @@ losses are those of the single image, as at batch size 1.
 
 import hashlib
 import re
+import sys
 import time
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
@@ -114,7 +115,7 @@ def evaluate(
         )
     losses[LossFields.total_loss] = sum(losses.values())
     metrics, categories_found, table = _measure(results, evaluators)
-    print(table, flush=True)
+    _print(table)
     return Evaluation(
         metrics={**metrics, **losses},
         categories=categories_found,
@@ -198,6 +199,13 @@ def _image_id(source_id: str) -> int:
         return int(source_id)
     digest = hashlib.sha256(source_id.encode()).digest()
     return _FIRST_HASH + int.from_bytes(digest[:8], "big") % _FIRST_HASH
+
+
+def _print(table: str) -> None:
+    """Prints; what stdout cannot show of a class's name is escaped."""
+    encoding = sys.stdout.encoding or "utf-8"
+    shown = table.encode(encoding, "backslashreplace").decode(encoding)
+    print(shown, flush=True)
 
 
 def _measure(

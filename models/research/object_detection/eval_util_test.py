@@ -1,5 +1,8 @@
 """Evaluation of a detector that reads its answer from the pixels."""
 
+import io
+import sys
+
 import keras
 import numpy as np
 import pytest
@@ -239,6 +242,7 @@ def test_boxes_go_back_to_pixels_of_the_original_and_flags_are_passed_on():
         group_of=[True],
         area=[77.0],
     )
+    labels["groundtruth_image_classes"] = np.array([0, 1], np.float32)
     # The lower half of the padded image is padding.
     features["true_image_shape"] = np.array([HEIGHT // 2, WIDTH, 3], np.int32)
     recorder = Recorder()
@@ -266,6 +270,7 @@ def test_boxes_go_back_to_pixels_of_the_original_and_flags_are_passed_on():
         "area": 77.0,
     }.items():
         assert groundtruth[f"groundtruth_{name}"].tolist() == [value], name
+    assert groundtruth["groundtruth_image_classes"].tolist() == [2]
 
 
 def test_perfect_detections_have_map_one_and_crowds_do_not_count():
@@ -340,6 +345,79 @@ def test_table_is_printed(capsys):
         " Average Precision  (AP) @[ IoU=0.50:0.95 | area=   all | "
     )
     assert printed.count("\n") == 12
+
+
+ALL_SETS = evaluator_builder.METRIC_SETS
+
+
+def mean_of(prefix, evaluation):
+    return evaluation.metrics[f"{prefix}_Precision/mAP@0.5IOU"]
+
+
+def test_all_sets_are_measured_at_once_whatever_the_batch_size(capsys):
+    config = eval_pb2.EvalConfig(metrics_set=ALL_SETS)
+    examples = random_examples(7)
+    first, second = (evaluate(examples, size, config=config) for size in (1, 4))
+    assert second.metrics == pytest.approx(first.metrics, rel=1e-6)
+    # COCO's twelve, four times the mean and two classes, four losses.
+    assert len(first.metrics) == 12 + 4 * 3 + 4
+    assert 0 < mean_of("PascalBoxes", first) < 1
+    assert len(first.categories[0].precision_50) == 101
+    assert first.table in capsys.readouterr().out
+    for title in ("Average Precision", "Pascal VOC @", "Challenge 2018 @"):
+        assert title in first.table
+
+
+def test_flags_and_image_labels_of_records_reach_the_sets():
+    config = eval_pb2.EvalConfig(metrics_set=ALL_SETS[1:])
+    box, other = [10, 20, 110, 220], [130, 30, 250, 90]
+    found = [(*box, 200, 0), (10, 20, 60, 70, 150, 0), (*other, 250, 1)]
+
+    def means(image_classes, **flags):
+        features, labels = example("1", found, [box, box], [0, 0], **flags)
+        labels["groundtruth_image_classes"] = np.array(image_classes, "f4")
+        evaluation = evaluate([(features, labels)], config=config)
+        return [
+            mean_of(prefix, evaluation)
+            for prefix in ("PascalBoxes", "OpenImagesV2")
+        ] + [mean_of("OpenImagesChallenge2018", evaluation)]
+
+    # Of two boxes on one place the first is found.
+    assert means([0, 0]) == pytest.approx([0.5] * 3)
+    assert means([0, 0], difficult=[0, 1]) == pytest.approx([1.0] * 3)
+    assert means([0, 0], group_of=[0, 1]) == pytest.approx([1.0] * 3)
+    # Two groups of which one is found; worth nothing but in the challenge.
+    both = means([0, 0], group_of=[1, 1])
+    assert np.isnan(both[:2]).all() and both[2] == pytest.approx(0.5)
+
+    def dogs_found(image_classes):
+        features, labels = example("1", found, [box], [0])
+        labels["groundtruth_image_classes"] = np.array(image_classes, "f4")
+        _, dog = evaluate(
+            [(features, labels)],
+            config=eval_pb2.EvalConfig(metrics_set=ALL_SETS[4:]),
+        ).categories
+        return dog.num_detections
+
+    assert dogs_found([0, 0]) == 0
+    assert dogs_found([0, 1]) == 1
+
+
+def test_table_with_any_name_is_printed_to_any_terminal(monkeypatch):
+    content = io.BytesIO()
+    terminal = io.TextIOWrapper(content, encoding="ascii")
+    monkeypatch.setattr(sys, "stdout", terminal)
+    categories = [{"id": 1, "name": "信"}, {"id": 2, "name": "dog"}]
+    config = eval_pb2.EvalConfig(metrics_set=ALL_SETS[1:2])
+    evaluation = eval_util.evaluate(
+        PixelDetector(),
+        dataset_of([example("1", [], [[10, 20, 110, 220]], [0])]),
+        evaluator_builder.build(config, categories),
+        categories,
+        groundtruth_from_labels,
+    )
+    assert "信" in evaluation.table
+    assert rb"detections: \u4fe1" in content.getvalue()
 
 
 def test_pictures_are_of_the_first_images_in_proportion_of_the_original():

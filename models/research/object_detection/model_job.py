@@ -8,7 +8,11 @@ import keras
 import tensorflow as tf
 
 from object_detection import inputs, model_hparams
-from object_detection.builders import model_builder, train_options_builder
+from object_detection.builders import (
+    evaluator_builder,
+    model_builder,
+    train_options_builder,
+)
 from object_detection.training import amp, distributed
 from object_detection.training.estimator import Estimator, InputFn
 from object_detection.training.options import TrainOptions
@@ -92,6 +96,7 @@ def create_estimator_and_inputs(
     config_check.check_configs(
         configs, is_training=is_training, is_evaluating=True
     )
+    evaluator_builder.check_metrics_set(configs["eval_config"])
     readers = eval_readers.build(
         configs,
         eval_sets,

@@ -205,7 +205,7 @@ def _evaluate(
     checkpoint_path: str | None = None,
     stop: signals.StopRequest | None = None,
 ) -> None:
-    """Measures on the set of one directory; reports the twelve values.
+    """Measures on the set of one directory, and reports the values.
 
     Those of all sets but the main one have its name before theirs.
     """
@@ -226,7 +226,7 @@ def _evaluate(
         ),
     )
     prefix = "" if name in (VALIDATION, TRAINING) else f"{name}/"
-    values = exp_utils.coco_report(evaluation.metrics)
+    values = exp_utils.evaluation_report(evaluation.metrics)
     report.log({f"{prefix}{key}": value for key, value in values.items()})
 
 

@@ -4,26 +4,29 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from object_detection.core import errors
-from object_detection.metrics import coco_evaluation
+from object_detection.metrics import coco_evaluation, voc_evaluation
 from object_detection.metrics.evaluator import Evaluator
 from object_detection.protos import eval_pb2
+from object_detection.utils import config_hints
 from object_detection.utils import visualization_utils as vis
 
 COCO_DETECTION_METRICS = "coco_detection_metrics"
 
-# In the original's list, with what to do instead.
-_NOT_SUPPORTED = {
-    "coco_mask_metrics": "detectors of the SSD family have no masks",
-    "pascal_voc_instance_segmentation_metrics": (
-        "detectors of the SSD family have no masks"
-    ),
+_VOC_SETS = {
+    "pascal_voc_detection_metrics": voc_evaluation.PASCAL,
+    "weighted_pascal_voc_detection_metrics": voc_evaluation.WEIGHTED_PASCAL,
+    "oid_V2_detection_metrics": voc_evaluation.OPEN_IMAGES_V2,
+    "oid_challenge_detection_metrics": voc_evaluation.OPEN_IMAGES_CHALLENGE,
+}
+METRIC_SETS = (COCO_DETECTION_METRICS, *_VOC_SETS)
+
+# In the original's list, with the set to use instead.
+_SETS_OF_MASKS = {
+    "coco_mask_metrics": COCO_DETECTION_METRICS,
+    "pascal_voc_instance_segmentation_metrics": "pascal_voc_detection_metrics",
     "weighted_pascal_voc_instance_segmentation_metrics": (
-        "detectors of the SSD family have no masks"
+        "weighted_pascal_voc_detection_metrics"
     ),
-    "pascal_voc_detection_metrics": "it is not supported yet",
-    "weighted_pascal_voc_detection_metrics": "it is not supported yet",
-    "oid_V2_detection_metrics": "it is not supported yet",
-    "oid_challenge_detection_metrics": "it is not supported yet",
 }
 
 
@@ -32,6 +35,8 @@ def build(
 ) -> list[Evaluator]:
     """Builds the evaluators of `metrics_set`; COCO's when it is empty.
 
+    COCO's comes first: the classes in a report are those of the first one.
+
     Args:
         eval_config: what to measure.
         categories: mappings with 'id' and 'name', from the label map.
@@ -39,22 +44,45 @@ def build(
     Raises:
         ConfigError: a set is unknown or not supported.
     """
+    check_metrics_set(eval_config)
     names = dict.fromkeys(eval_config.metrics_set or [COCO_DETECTION_METRICS])
-    for name in names:
-        if name != COCO_DETECTION_METRICS:
-            reason = _NOT_SUPPORTED.get(name, "there is no such set")
-            raise errors.ConfigError(
-                f"eval_config.metrics_set: {name!r}: {reason}; use "
-                f"{COCO_DETECTION_METRICS!r}"
+    evaluators: list[Evaluator] = []
+    if COCO_DETECTION_METRICS in names:
+        evaluators.append(
+            coco_evaluation.CocoDetectionEvaluator(
+                categories,
+                include_metrics_per_category=(
+                    eval_config.include_metrics_per_category
+                ),
             )
-    return [
-        coco_evaluation.CocoDetectionEvaluator(
-            categories,
-            include_metrics_per_category=(
-                eval_config.include_metrics_per_category
-            ),
         )
+    return evaluators + [
+        voc_evaluation.VocDetectionEvaluator(categories, _VOC_SETS[name])
+        for name in names
+        if name in _VOC_SETS
     ]
+
+
+def check_metrics_set(eval_config: eval_pb2.EvalConfig) -> None:
+    """Makes sure that each set of metrics is one that can be measured.
+
+    Raises:
+        ConfigError: a set is unknown or not supported.
+    """
+    for name in eval_config.metrics_set:
+        if name in METRIC_SETS:
+            continue
+        if name in _SETS_OF_MASKS:
+            reason = (
+                "detectors of the SSD family have no masks; use "
+                f"'{_SETS_OF_MASKS[name]}'"
+            )
+        else:
+            hint = config_hints.nearest_name(name, METRIC_SETS)
+            reason = f"there is no such set; {hint}"
+            if "valid names" not in hint:
+                reason += f" Valid names: {', '.join(METRIC_SETS)}"
+        raise errors.ConfigError(f"eval_config.metrics_set: {name!r}: {reason}")
 
 
 def build_visualization(

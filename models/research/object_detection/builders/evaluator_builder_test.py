@@ -30,20 +30,66 @@ def test_include_metrics_per_category(wanted):
 
 
 @pytest.mark.parametrize(
+    ("name", "prefix"),
+    [
+        ("coco_detection_metrics", "DetectionBoxes"),
+        ("pascal_voc_detection_metrics", "PascalBoxes"),
+        ("weighted_pascal_voc_detection_metrics", "WeightedPascalBoxes"),
+        ("oid_V2_detection_metrics", "OpenImagesV2"),
+        ("oid_challenge_detection_metrics", "OpenImagesChallenge2018"),
+    ],
+)
+def test_each_set_has_metrics_of_its_own(name, prefix):
+    (evaluator,) = evaluator_builder.build(
+        eval_pb2.EvalConfig(metrics_set=[name]), CATEGORIES
+    )
+    metrics = evaluator.compute().metrics
+    assert {key.partition("_")[0] for key in metrics} == {prefix}
+
+
+def test_several_sets_are_built_each_once_with_coco_first():
+    config = eval_pb2.EvalConfig(
+        metrics_set=[
+            "oid_V2_detection_metrics",
+            "pascal_voc_detection_metrics",
+            "coco_detection_metrics",
+            "oid_V2_detection_metrics",
+        ]
+    )
+    keys = [
+        next(iter(evaluator.compute().metrics))
+        for evaluator in evaluator_builder.build(config, CATEGORIES)
+    ]
+    assert keys == [
+        "DetectionBoxes_Precision/mAP",
+        "OpenImagesV2_Precision/mAP@0.5IOU",
+        "PascalBoxes_Precision/mAP@0.5IOU",
+    ]
+
+
+@pytest.mark.parametrize(
     ("name", "reason"),
     [
-        ("pascal_voc_detection_metrics", "not supported yet"),
-        ("coco_mask_metrics", "no masks"),
-        ("coco_detection_metric", "no such set"),
+        ("coco_mask_metrics", "no masks; use 'coco_detection_metrics'"),
+        (
+            "weighted_pascal_voc_instance_segmentation_metrics",
+            "no masks; use 'weighted_pascal_voc_detection_metrics'",
+        ),
+        (
+            "oid_v2_detection_metric",
+            "no such set; did you mean 'oid_V2_detection_metrics'[?] Valid "
+            "names: coco_detection_metrics, pascal_voc_detection_metrics, ",
+        ),
+        ("accuracy", "no such set; valid names: coco_detection_metrics, oid_"),
     ],
 )
 def test_other_sets_are_refused_by_name(name, reason):
     config = eval_pb2.EvalConfig(metrics_set=["coco_detection_metrics", name])
-    with pytest.raises(
-        errors.ConfigError,
-        match=f"eval_config.metrics_set: '{name}': .*{reason}",
-    ):
+    message = f"eval_config.metrics_set: '{name}': .*{reason}"
+    with pytest.raises(errors.ConfigError, match=message):
         evaluator_builder.build(config, CATEGORIES)
+    with pytest.raises(errors.ConfigError, match=message):
+        evaluator_builder.check_metrics_set(config)
 
 
 def test_visualization_options():

@@ -54,7 +54,8 @@ class ImageResult(NamedTuple):
         source_id: text of the record, may be empty.
         groundtruth: float32 `groundtruth_boxes` [G, 4] yxyx and int64
             `groundtruth_classes` [G], ids from 1; those of area, is_crowd,
-            difficult and group_of that the labels have.
+            difficult and group_of [G] that the labels have, and int64
+            `groundtruth_image_classes` [any], ids of the whole image.
         detections: float32 `detection_boxes` [D, 4] yxyx and
             `detection_scores` [D], int64 `detection_classes` [D].
         losses: by the keys of `LossFields`, without regularization.
@@ -245,22 +246,11 @@ def _image_result(
     original_size = features[_INPUT.original_image_spatial_shape]
     true_size = features[_INPUT.true_image_shape][:2]
     scale = np.tile(padded_size / true_size * original_size, 2)
-    num_boxes = int(labels[_INPUT.num_groundtruth_boxes])
-    groundtruth = {
-        _INPUT.groundtruth_boxes: _scaled(
-            labels[_INPUT.groundtruth_boxes][:num_boxes], scale
-        ),
-        _INPUT.groundtruth_classes: 1
-        + np.argmax(labels[_INPUT.groundtruth_classes][:num_boxes], axis=-1),
-    }
-    for name in _OPTIONAL_GROUNDTRUTH:
-        if name in labels:
-            groundtruth[name] = labels[name][:num_boxes]
     num_detections = int(detections[_RESULT.num_detections])
     classes = detections[_RESULT.detection_classes][:num_detections]
     return ImageResult(
         source_id=features[_INPUT.source_id].decode(errors="backslashreplace"),
-        groundtruth=groundtruth,
+        groundtruth=_groundtruth_of_image(labels, scale),
         detections={
             _RESULT.detection_boxes: _scaled(
                 detections[_RESULT.detection_boxes][:num_detections], scale
@@ -273,6 +263,27 @@ def _image_result(
         losses={name: float(loss) for name, loss in losses.items()},
         picture=None,
     )
+
+
+def _groundtruth_of_image(
+    labels: Mapping[str, np.ndarray], scale: np.ndarray
+) -> dict[str, np.ndarray]:
+    num_boxes = int(labels[_INPUT.num_groundtruth_boxes])
+    groundtruth = {
+        _INPUT.groundtruth_boxes: _scaled(
+            labels[_INPUT.groundtruth_boxes][:num_boxes], scale
+        ),
+        _INPUT.groundtruth_classes: 1
+        + np.argmax(labels[_INPUT.groundtruth_classes][:num_boxes], axis=-1),
+    }
+    for name in _OPTIONAL_GROUNDTRUTH:
+        if name in labels:
+            groundtruth[name] = labels[name][:num_boxes]
+    if _INPUT.groundtruth_image_classes in labels:
+        groundtruth[_INPUT.groundtruth_image_classes] = 1 + np.flatnonzero(
+            labels[_INPUT.groundtruth_image_classes]
+        )
+    return groundtruth
 
 
 def _scaled(boxes: np.ndarray, scale: np.ndarray) -> np.ndarray:

@@ -6,6 +6,7 @@ them, so that scripts which read it need not change.
 
 import datetime
 import json
+import math
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any, TextIO
@@ -13,6 +14,7 @@ from typing import Any, TextIO
 from object_detection.core import errors
 
 _COCO_PREFIX = "DetectionBoxes_"
+_MAP_OF_OTHER_SETS = "_Precision/mAP@"
 _PER_CATEGORY = "PerformanceByCategory"
 
 
@@ -75,13 +77,24 @@ def setup_dllogger(filename: str, *, is_main_process: bool = True) -> DLLogger:
     return logger
 
 
-def coco_report(metrics: Mapping[str, float]) -> dict[str, float]:
-    """Returns the twelve COCO values under the keys of the report."""
-    return {
-        name.removeprefix(_COCO_PREFIX): value
-        for name, value in metrics.items()
-        if name.startswith(_COCO_PREFIX) and _PER_CATEGORY not in name
-    }
+def evaluation_report(
+    metrics: Mapping[str, float],
+) -> dict[str, float | None]:
+    """Returns what the report says of an evaluation.
+
+    COCO's twelve values have the keys of the original, without prefix; of
+    other sets of metrics it is the mAP, under its whole name. None, which is
+    null in the file, stands for NaN: there was nothing to find.
+    """
+    values: dict[str, float | None] = {}
+    for name, value in metrics.items():
+        if _PER_CATEGORY in name:
+            continue
+        if name.startswith(_COCO_PREFIX):
+            values[name.removeprefix(_COCO_PREFIX)] = value
+        elif _MAP_OF_OTHER_SETS in name:
+            values[name] = None if math.isnan(value) else value
+    return values
 
 
 class ThroughputMeter:

@@ -1,6 +1,7 @@
 """Tests of the report's lines and of the throughput."""
 
 import json
+import math
 import time
 
 import pytest
@@ -57,7 +58,7 @@ def test_a_report_that_cannot_be_written_names_the_flag(tmp_path):
 
 
 def test_the_twelve_values_have_the_reports_names():
-    assert exp_utils.coco_report(
+    assert exp_utils.evaluation_report(
         {
             "DetectionBoxes_Precision/mAP (small)": 0.25,
             "DetectionBoxes_Recall/AR@100": 0.5,
@@ -65,6 +66,25 @@ def test_the_twelve_values_have_the_reports_names():
             "Loss/total_loss": 1.5,
         }
     ) == {"Precision/mAP (small)": 0.25, "Recall/AR@100": 0.5}
+
+
+def test_other_sets_have_their_map_and_nan_is_null(tmp_path):
+    path = tmp_path / "summary.json"
+    exp_utils.setup_dllogger(str(path)).log(
+        exp_utils.evaluation_report(
+            {
+                "PascalBoxes_Precision/mAP@0.5IOU": 0.25,
+                "PascalBoxes_PerformanceByCategory/AP@0.5IOU/cat": 0.75,
+                "OpenImagesV2_Precision/mAP@0.5IOU": math.nan,
+                "Loss/total_loss": 1.5,
+            }
+        )
+    )
+    assert "NaN" not in path.read_text()
+    assert lines(path)[-1]["data"] == {
+        "PascalBoxes_Precision/mAP@0.5IOU": 0.25,
+        "OpenImagesV2_Precision/mAP@0.5IOU": None,
+    }
 
 
 @pytest.fixture
