@@ -137,7 +137,8 @@ def test_other_class_rows_are_refused():
         )
 
 
-def test_a_batch_is_assigned_as_its_images():
+@pytest.mark.parametrize("implicit_example_weight", [None, 0.25])
+def test_a_batch_is_assigned_as_its_images(implicit_example_weight):
     rng = np.random.default_rng(5)
     corners, sizes = rng.random((4, 6, 2)) * 0.6, rng.random((4, 6, 2)) * 0.4
     num_boxes = np.array([6, 0, 3, 1])
@@ -147,14 +148,17 @@ def test_a_batch_is_assigned_as_its_images():
         (np.arange(6) < num_boxes[:, None]) * rng.random((4, 6)),
         num_boxes,
     )
+    groundtruth = groundtruth._replace(
+        confidences=np.float32(rng.integers(-1, 2, (4, 6, 2)))
+    )
     anchors = np.concatenate([ANCHORS, groundtruth.boxes[0, :3] * 0.9])
-    assigner = make_assigner()
-    batched = assigner.assign_targets(anchors, groundtruth)
+    assigner = make_assigner(implicit_example_weight=implicit_example_weight)
+    batched = assigner.assign_targets(anchors, groundtruth, training=True)
     for i in range(4):
         image = containers.Groundtruth(
             *(x if x is None else x[i : i + 1] for x in groundtruth)
         )
-        single = assigner.assign_targets(anchors, image)
+        single = assigner.assign_targets(anchors, image, training=True)
         for found, expected in zip(
             tree.flatten(batched), tree.flatten(single), strict=True
         ):
@@ -193,3 +197,87 @@ def test_a_coder_of_keypoints_needs_them():
     assigner = dataclasses.replace(make_assigner(), box_coder=coder)
     with pytest.raises(ValueError, match="1 keypoints a box, got none"):
         assigner.assign_targets(ANCHORS, GROUNDTRUTH)
+
+
+CONFIDENCES = np.float32([[[0, 1, -1], [-1, 0, 0], [0, 0, 0]]])
+WIDE_LABEL = (1.0, 0.0, 0.0, 0.0)
+
+
+def assign_confidences(
+    confidences=CONFIDENCES, training=True, label=WIDE_LABEL, **changes
+):
+    """Assigns on `confidences` of three classes; unmatched weigh 0.25."""
+    groundtruth = GROUNDTRUTH._replace(
+        classes=np.maximum(confidences, 0.0), confidences=confidences
+    )
+    assigner = make_assigner(
+        label, **{"implicit_example_weight": 0.25, **changes}
+    )
+    return assigner.assign_targets(ANCHORS, groundtruth, training)
+
+
+def test_targets_by_confidence_by_hand():
+    targets = assign_confidences(negative_class_weight=0.3)
+    np.testing.assert_array_equal(targets.match.gt_index, [[0, UNMATCHED, 1]])
+    # The third is matched by a box that holds nothing but an explicit no.
+    np.testing.assert_array_equal(
+        targets.class_targets, [[[0, 0, 1, 0], [1, 0, 0, 0], [1, 0, 0, 0]]]
+    )
+    np.testing.assert_array_equal(
+        targets.class_weights,
+        [[[1, 0.25, 1, 1], [0.25] * 4, [0.25, 1, 0.25, 0.25]]],
+    )
+    np.testing.assert_array_equal(targets.box_weights, [[1.0, 0.0, 0.0]])
+    by_class = assign_confidences(training=False)
+    np.testing.assert_array_equal(
+        targets.box_codes[:, 0], by_class.box_codes[:, 0]
+    )
+    assert np.any(targets.box_codes[:, 0])
+    np.testing.assert_array_equal(targets.box_codes[:, 1:], np.zeros((1, 2, 4)))
+
+
+def test_targets_by_confidence_without_a_background_column():
+    targets = assign_confidences(
+        label=(0.0, 0.0, 0.0), has_background_column=False
+    )
+    np.testing.assert_array_equal(
+        targets.class_targets, [[[0, 1, 0], [0, 0, 0], [0, 0, 0]]]
+    )
+    np.testing.assert_array_equal(
+        targets.class_weights, [[[0.25, 1, 1], [0.25] * 3, [1, 0.25, 0.25]]]
+    )
+    np.testing.assert_array_equal(targets.box_weights, [[1.0, 0.0, 0.0]])
+
+
+def test_an_explicit_background_is_the_first_class():
+    targets = assign_confidences(label=(1.0, 0.0, 0.0))
+    np.testing.assert_array_equal(
+        targets.class_targets, [[[0, 1, 0], [1, 0, 0], [1, 0, 0]]]
+    )
+    np.testing.assert_array_equal(
+        targets.class_weights, [[[1, 1, 1], [0.25] * 3, [0.25] * 3]]
+    )
+
+
+@pytest.mark.parametrize(
+    "changes", [{"training": False}, {"implicit_example_weight": None}]
+)
+def test_confidences_count_in_training_and_when_asked_for(changes):
+    found = assign_confidences(**changes)
+    np.testing.assert_array_equal(found.class_weights, [[[0.5], [1.0], [2.0]]])
+    np.testing.assert_array_equal(found.box_weights, [[0.5, 0.0, 2.0]])
+
+
+def test_no_boxes_and_no_confidences():
+    assigner = make_assigner(WIDE_LABEL, implicit_example_weight=0.25)
+    nothing = make_groundtruth(
+        np.zeros((1, 0, 4)), np.zeros((1, 0, 3)), np.zeros((1, 0)), [0]
+    )
+    with pytest.raises(ValueError, match="confidences, got none"):
+        assigner.assign_targets(ANCHORS, nothing, training=True)
+    targets = assigner.assign_targets(
+        ANCHORS, nothing._replace(confidences=nothing.classes), training=True
+    )
+    np.testing.assert_array_equal(targets.class_targets, [[[1, 0, 0, 0]] * 3])
+    np.testing.assert_array_equal(targets.class_weights, [[[0.25] * 4] * 3])
+    np.testing.assert_array_equal(targets.box_weights, [[0.0] * 3])
