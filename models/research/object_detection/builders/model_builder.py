@@ -56,6 +56,7 @@ def build(
         _num_colour_channels(config.image_resizer) + num_additional_channels
     )
     assigner = _build_target_assigner(config, num_class_slots)
+    _check_code_size(config, assigner.box_coder.code_size)
     detection_loss = losses_builder.build(
         config.loss,
         normalize_by_num_matches=config.normalize_loss_by_num_matches,
@@ -109,6 +110,20 @@ def build(
         detection_loss=detection_loss,
         post_processor=post_processor,
     )
+
+
+def _check_code_size(config: ssd_pb2.Ssd, code_size: int) -> None:
+    predictor = config.box_predictor.WhichOneof("box_predictor_oneof")
+    if predictor is None:
+        return  # The builder of predictors says so.
+    found = getattr(config.box_predictor, predictor).box_code_size
+    if found != code_size:
+        coder = config.box_coder.WhichOneof("box_coder_oneof")
+        raise errors.ConfigError(
+            f"model.ssd.box_predictor.{predictor}.box_code_size: model.ssd."
+            f"box_coder.{coder} makes codes of size {code_size}, got {found}; "
+            f"set it to {code_size}"
+        )
 
 
 def _num_colour_channels(config: image_resizer_pb2.ImageResizer) -> int:

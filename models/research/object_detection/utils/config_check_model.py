@@ -1,10 +1,18 @@
 """What the messages of an SSD model must agree on."""
 
+import math
+
 from object_detection.core import errors
 from object_detection.protos import ssd_pb2
 from object_detection.utils import config_fields
 
-_CODE_SIZES = {"faster_rcnn_box_coder": 4}
+# What no similarity is above.
+_GREATEST_SIMILARITY = {
+    "ioa_similarity": 1.0,
+    "iou_similarity": 1.0,
+    "neg_sq_dist_similarity": 0.0,
+    "thresholded_iou_similarity": 1.0,
+}
 
 
 def check_ssd(ssd: ssd_pb2.Ssd) -> None:
@@ -16,7 +24,7 @@ def check_ssd(ssd: ssd_pb2.Ssd) -> None:
         ConfigError: names the field or the two fields.
     """
     _check_levels(ssd)
-    _check_code_size(ssd)
+    _check_thresholds(ssd)
 
 
 def freeze_batchnorm_warning(ssd: ssd_pb2.Ssd) -> str | None:
@@ -57,15 +65,19 @@ def _check_levels(ssd: ssd_pb2.Ssd) -> None:
         )
 
 
-def _check_code_size(ssd: ssd_pb2.Ssd) -> None:
-    expected = _CODE_SIZES.get(ssd.box_coder.WhichOneof("box_coder_oneof"))
-    predictor = ssd.box_predictor.WhichOneof("box_predictor_oneof")
-    if expected is None or predictor is None:
-        return
-    found = getattr(ssd.box_predictor, predictor).box_code_size
-    if found != expected:
+def _check_thresholds(ssd: ssd_pb2.Ssd) -> None:
+    similarity = ssd.similarity_calculator.WhichOneof("region_similarity")
+    greatest = _GREATEST_SIMILARITY.get(similarity, math.inf)
+    matcher = ssd.matcher.argmax_matcher
+    uses_threshold = (
+        ssd.matcher.HasField("argmax_matcher")
+        and not matcher.ignore_thresholds
+        and not matcher.force_match_for_each_row
+    )
+    if uses_threshold and matcher.matched_threshold > greatest:
         raise errors.ConfigError(
-            f"model.ssd.box_predictor.{predictor}.box_code_size: "
-            f"{ssd.box_coder.WhichOneof('box_coder_oneof')} makes codes of "
-            f"size {expected}, got {found}"
+            "model.ssd.matcher.argmax_matcher.matched_threshold: no box would "
+            f"ever match, as {similarity} is at most {greatest:g}, got "
+            f"{matcher.matched_threshold:g}; lower it, or set "
+            "force_match_for_each_row: true"
         )

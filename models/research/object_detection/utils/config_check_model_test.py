@@ -70,8 +70,26 @@ def test_levels_of_anchors_and_maps_must_agree():
     assert "model.ssd.feature_extractor.fpn, 3 to 7" in message
 
 
-def test_box_code_size_must_be_the_coders():
-    assert refusal(in_predictor("box_code_size: 5")) == (
-        f"{SHARED_PREDICTOR}.box_code_size: faster_rcnn_box_coder makes codes "
-        "of size 4, got 5"
+@pytest.mark.parametrize(
+    ("similarity", "threshold", "is_refused"),
+    [
+        ("iou_similarity {}", 1, False),
+        ("iou_similarity {}", 1.5, True),
+        ("neg_sq_dist_similarity {}", 0.5, True),
+        ("neg_sq_dist_similarity {}", -0.1, False),
+    ],
+)
+def test_a_threshold_that_nothing_reaches(similarity, threshold, is_refused):
+    text = (
+        f"similarity_calculator {{ {similarity} }} matcher {{ argmax_matcher "
+        f"{{ matched_threshold: {threshold} "
     )
+    unforced = text + "force_match_for_each_row: false } }"
+    if is_refused:
+        assert refusal(unforced).startswith(
+            "model.ssd.matcher.argmax_matcher.matched_threshold: no box would"
+        )
+    else:
+        config_check_model.check_ssd(ssd320(unforced))
+    for way in ("force_match_for_each_row", "ignore_thresholds"):
+        config_check_model.check_ssd(ssd320(f"{text} {way}: true }} }}"))
