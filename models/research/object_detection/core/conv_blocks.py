@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
+from keras import ops
 
-from object_detection.core import batch_norm, conv_layers
+from object_detection.core import batch_norm, conv_layers, quantization
 from object_detection.core import hyperparams as hyperparams_lib
 
 Tensor = Any
@@ -20,6 +21,10 @@ class ConvBlock(keras.layers.Layer):
 
     A block may serve several feature maps ("levels") with one convolution
     and one normalisation each.
+
+    Quantized, its outputs are rounded (`<scope>/act_quant`), and its kernels
+    with the moving statistics folded in (`<scope>/weights_quant`), which are
+    those of integer inference, in training as well.
     """
 
     def __init__(
@@ -34,6 +39,16 @@ class ConvBlock(keras.layers.Layer):
         self._conv = conv
         self._norms = list(norms)
         self._activate = hyperparams_lib.activation_function(activation)
+        # Folded kernels differ from level to level, as do their ranges.
+        levels = [""]
+        if len(self._norms) > 1:
+            levels = [f"/feature_{i}" for i in range(len(self._norms))]
+        self._kernel_quantizers = [
+            _kernel_quantizers(conv, level) for level in levels
+        ]
+        self._output_quantizer = quantization.FakeQuantizer(
+            f"{conv.scope}/act_quant"
+        )
         self.built = True
 
     def call(self, inputs: Tensor, training: bool = False) -> Tensor:
@@ -45,21 +60,109 @@ class ConvBlock(keras.layers.Layer):
     ) -> list[Tensor]:
         """Maps one tensor of each level, reading the weights once."""
         if not self._norms:
-            kernels = self._conv.kernels()
+            kernels = self._kernels(0, None, training)
             outputs = [self._conv.convolve(level, kernels) for level in inputs]
         elif self._norms[0].uses_batch_statistics(training):
-            kernels = self._conv.kernels()
             outputs = [
                 norm(self._conv.convolve(level, kernels), training=True)
-                for level, norm in zip(inputs, self._norms, strict=True)
+                for level, norm, kernels in zip(
+                    inputs, self._norms, self._unfolded_kernels(), strict=True
+                )
             ]
         else:
             outputs = []
-            for level, norm in zip(inputs, self._norms, strict=True):
+            for index, (level, norm) in enumerate(
+                zip(inputs, self._norms, strict=True)
+            ):
                 scale, shift = norm.scale_and_shift()
-                kernels = self._conv.kernels(scale)
+                kernels = self._kernels(index, scale, training)
                 outputs.append(self._conv.convolve(level, kernels, shift))
-        return [self._activate(level) for level in outputs]
+        return self._output_quantizer.fake_quantize(
+            [self._activate(level) for level in outputs], training
+        )
+
+    def _kernels(
+        self, level: int, scale: Tensor | None, training: bool
+    ) -> tuple[Tensor, ...]:
+        """Returns what a level is convolved with, `scale` folded in."""
+        kernels = self._conv.float32_kernels()
+        if scale is not None:
+            kernels = self._conv.scale_outputs(kernels, scale)
+        return self._conv.to_compute_dtype(
+            [
+                quantizer.fake_quantize([kernel], training)[0]
+                for quantizer, kernel in zip(
+                    self._kernel_quantizers[level], kernels, strict=True
+                )
+            ]
+        )
+
+    def _unfolded_kernels(self) -> list[tuple[Tensor, ...]]:
+        """Returns for each level what batch statistics are to be taken of.
+
+        Quantized, that are the kernels of inference with the folding undone:
+        the moving statistics folded in, rounded, and taken out again. So the
+        statistics are those of the convolution that inference makes. (The
+        original takes them of a second one, without the rounding.)
+        """
+        if not self._output_quantizer.is_enabled:
+            return [self._conv.kernels()] * len(self._norms)
+        return [
+            self._conv.to_compute_dtype(_round_folded(self._conv, norm, q))
+            for norm, q in zip(
+                self._norms, self._kernel_quantizers, strict=True
+            )
+        ]
+
+
+def _kernel_quantizers(
+    conv: conv_layers.Convolution, level: str
+) -> list[quantization.FakeQuantizer]:
+    leaves = conv.kernel_leaves
+    if len(leaves) == 1:
+        # In checkpoints, depthwise weights have this name too.
+        leaves = ["weights"]
+    return [
+        quantization.FakeQuantizer(
+            f"{conv.scope}/{leaf}_quant{level}", is_of_weights=True
+        )
+        for leaf in leaves
+    ]
+
+
+def _round_folded(
+    conv: conv_layers.Convolution,
+    norm: batch_norm.BatchNorm,
+    quantizers: Sequence[quantization.FakeQuantizer],
+) -> tuple[Tensor, ...]:
+    """Returns float32 kernels, rounded as if the norm were folded in.
+
+    That norm's scale takes part in the rounding alone: its gradient comes
+    from the normalisation that follows.
+    """
+    kernels = tuple(map(ops.convert_to_tensor, conv.float32_kernels()))
+    scale = ops.stop_gradient(norm.scale_and_shift()[0])
+    folded = conv.scale_outputs(kernels, scale)
+    roundings = [
+        quantizer.rounding([kernel], training=True)
+        for quantizer, kernel in zip(quantizers, folded, strict=True)
+    ]
+
+    def rounded_kernels() -> tuple[Tensor, ...]:
+        # Folding erases a channel of scale 0. It keeps its weights here, or
+        # its scale would have no gradient any more.
+        is_erased = ops.equal(scale, 0.0)
+        unfolding = ops.where(
+            is_erased, 0.0, 1.0 / ops.where(is_erased, 1.0, scale)
+        )
+        *others, last = conv.scale_outputs(
+            [r(kernel) for r, kernel in zip(roundings, folded, strict=True)],
+            unfolding,
+        )
+        erased = conv.scale_outputs(kernels, ops.cast(is_erased, "float32"))
+        return (*others, last + erased[-1])
+
+    return quantizers[0].quantization.choose(rounded_kernels, lambda: kernels)
 
 
 def conv_block(

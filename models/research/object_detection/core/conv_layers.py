@@ -69,15 +69,20 @@ class Convolution(keras.layers.Layer):
 
     def _add_kernel(
         self, leaf: str, shape: Sequence[int], hyperparams: ConvHyperparams
-    ) -> keras.Variable:
+    ) -> None:
+        regularizer = hyperparams.regularizer
+        if (
+            leaf == "depthwise_weights"
+            and not hyperparams.regularizes_depthwise
+        ):
+            regularizer = None
         self._leaves[leaf] = self.add_weight(
             name=leaf,
             shape=tuple(shape),
             initializer=hyperparams.initializer.clone(),
-            regularizer=hyperparams.regularizer,
+            regularizer=regularizer,
             autocast=False,
         )
-        return self._leaves[leaf]
 
     def _add_biases(self, num_channels: int, value: float) -> None:
         self.biases = self._leaves["biases"] = self.add_weight(
@@ -87,8 +92,10 @@ class Convolution(keras.layers.Layer):
             autocast=False,
         )
 
-    def _to_compute_dtype(self, value: Tensor) -> Tensor:
-        return ops.cast(value, self.compute_dtype)
+    @property
+    def kernel_leaves(self) -> list[str]:
+        """Names below the scope of the kernels, in the order of their use."""
+        return [leaf for leaf in self._leaves if leaf != "biases"]
 
     def named_variables(self) -> dict[str, keras.Variable]:
         """Returns checkpoint name -> variable."""
@@ -96,6 +103,37 @@ class Convolution(keras.layers.Layer):
             f"{self.scope}/{leaf}": variable
             for leaf, variable in self._leaves.items()
         }
+
+    def float32_kernels(self) -> tuple[Tensor, ...]:
+        """Returns the kernels as they are trained."""
+        return tuple(self._leaves[leaf].value for leaf in self.kernel_leaves)
+
+    def scale_outputs(
+        self, kernels: Sequence[Tensor], scale: Tensor
+    ) -> tuple[Tensor, ...]:
+        """Returns kernels whose outputs are multiplied by `scale`.
+
+        Args:
+            kernels: in the order of their use.
+            scale: [output channels].
+        """
+        *others, last = kernels
+        return (*others, last * self._beside_kernel(scale))
+
+    def to_compute_dtype(self, kernels: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        """Returns the kernels as `convolve` takes them."""
+        return tuple(ops.cast(k, self.compute_dtype) for k in kernels)
+
+    def kernels(self, scale: Tensor | None = None) -> tuple[Tensor, ...]:
+        """Returns what `convolve` takes, the outputs multiplied by `scale`."""
+        kernels = self.float32_kernels()
+        if scale is not None:
+            kernels = self.scale_outputs(kernels, scale)
+        return self.to_compute_dtype(kernels)
+
+    def _beside_kernel(self, channels: Tensor) -> Tensor:
+        """Shapes [output channels] to be broadcast over the last kernel."""
+        return channels
 
     def convolve(
         self,
@@ -122,7 +160,7 @@ class Convolution(keras.layers.Layer):
             shift = self.biases.value
         if shift is None:
             return outputs
-        return ops.add(outputs, self._to_compute_dtype(shift))
+        return ops.add(outputs, ops.cast(shift, self.compute_dtype))
 
     def call(self, inputs: Tensor) -> Tensor:
         """Convolves [B, H, W, F]."""
@@ -156,20 +194,13 @@ class Conv2D(Convolution):
             scope, max(height, width), stride, pad_explicitly, dtype
         )
         self._padding = padding
-        self._kernel = self._add_kernel(
+        self._add_kernel(
             "weights",
             (height, width, in_channels, out_channels),
             hyperparams,
         )
         if bias_init is not None:
             self._add_biases(out_channels, bias_init)
-
-    def kernels(self, scale: Tensor | None = None) -> tuple[Tensor, ...]:
-        """Returns the kernel, its output channels multiplied by `scale`."""
-        kernel = self._kernel.value
-        if scale is not None:
-            kernel = kernel * scale
-        return (self._to_compute_dtype(kernel),)
 
     def _convolve(
         self, inputs: Tensor, kernels: Sequence[Tensor], padding: str
@@ -196,7 +227,7 @@ class DepthwiseConv2D(Convolution):
     ) -> None:
         """Makes `depthwise_weights`, and `biases` if `bias_init` is given."""
         super().__init__(scope, kernel_size, stride, pad_explicitly, dtype)
-        self._kernel = self._add_kernel(
+        self._add_kernel(
             "depthwise_weights",
             (kernel_size, kernel_size, in_channels, 1),
             hyperparams,
@@ -204,12 +235,8 @@ class DepthwiseConv2D(Convolution):
         if bias_init is not None:
             self._add_biases(in_channels, bias_init)
 
-    def kernels(self, scale: Tensor | None = None) -> tuple[Tensor, ...]:
-        """Returns the kernel, its channels multiplied by `scale`."""
-        kernel = self._kernel.value
-        if scale is not None:
-            kernel = kernel * scale[:, None]
-        return (self._to_compute_dtype(kernel),)
+    def _beside_kernel(self, channels: Tensor) -> Tensor:
+        return channels[:, None]
 
     def _convolve(
         self, inputs: Tensor, kernels: Sequence[Tensor], padding: str
@@ -241,28 +268,18 @@ class SeparableConv2D(Convolution):
         The first convolution has `channel_multiplier` kernels a channel.
         """
         super().__init__(scope, kernel_size, stride, pad_explicitly, dtype)
-        self._depthwise = self._add_kernel(
+        self._add_kernel(
             "depthwise_weights",
             (kernel_size, kernel_size, in_channels, channel_multiplier),
             hyperparams,
         )
-        self._pointwise = self._add_kernel(
+        self._add_kernel(
             "pointwise_weights",
             (1, 1, in_channels * channel_multiplier, out_channels),
             hyperparams,
         )
         if bias_init is not None:
             self._add_biases(out_channels, bias_init)
-
-    def kernels(self, scale: Tensor | None = None) -> tuple[Tensor, ...]:
-        """Returns both kernels, the output channels multiplied by `scale`."""
-        pointwise = self._pointwise.value
-        if scale is not None:
-            pointwise = pointwise * scale
-        return (
-            self._to_compute_dtype(self._depthwise.value),
-            self._to_compute_dtype(pointwise),
-        )
 
     def _convolve(
         self, inputs: Tensor, kernels: Sequence[Tensor], padding: str

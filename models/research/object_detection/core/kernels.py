@@ -10,6 +10,10 @@ from keras import ops
 
 Tensor = Any
 
+# Of the integers that `fake_quant` imitates.
+_NUM_BITS = 8
+_HIGHEST = 2**_NUM_BITS - 1
+
 
 def batch_norm_train(
     inputs: Tensor, gamma: Tensor, beta: Tensor, epsilon: float
@@ -75,3 +79,73 @@ def half_sum_of_squares(values: Tensor) -> Tensor:
 def half_sum_of_squares_keras(values: Tensor) -> Tensor:
     """Does the work of `half_sum_of_squares` on any backend."""
     return 0.5 * ops.sum(ops.square(values))
+
+
+def fake_quant(
+    inputs: Tensor, low: Tensor, high: Tensor, *, is_narrow: bool
+) -> Tensor:
+    """Rounds to the nearest of the numbers that 8 bits can tell apart.
+
+    They lie at equal distances between `low` and `high`, both moved a little
+    so that zero is one of them. What lies outside becomes the end that is
+    nearer. The gradient of the inputs passes as it is where they lie inside,
+    and is zero outside (Jacob et al. 2018, arxiv.org/abs/1712.05877).
+
+    Args:
+        inputs: float, of any shape and precision.
+        low: float32 scalar, not above 0.
+        high: float32 scalar, not below 0. If both are 0, so is the result.
+        is_narrow: 255 numbers in place of 256, so that as many can lie below
+            zero as above.
+
+    Returns:
+        What the inputs are, computed in float32.
+    """
+    function = fake_quant_keras
+    if keras.backend.backend() == "tensorflow":
+        function = _fake_quant_tensorflow
+    outputs = function(
+        ops.cast(inputs, "float32"), low, high, is_narrow=is_narrow
+    )
+    return ops.cast(outputs, inputs.dtype)
+
+
+def fake_quant_keras(
+    inputs: Tensor, low: Tensor, high: Tensor, *, is_narrow: bool
+) -> Tensor:
+    """Does the work of `fake_quant` on any backend, for float32."""
+    lowest = 1.0 if is_narrow else 0.0
+    low, high = ops.stop_gradient(low), ops.stop_gradient(high)
+    is_empty = ops.equal(low, high)
+    step = ops.where(is_empty, 1.0, high - low) / (_HIGHEST - lowest)
+    zero_point = ops.clip(
+        ops.floor(lowest - low / step + 0.5), lowest, _HIGHEST
+    )
+    least = (lowest - zero_point) * step
+    greatest = (_HIGHEST - zero_point) * step
+
+    @ops.custom_gradient
+    def rounded(values: Tensor) -> Any:  # noqa: ANN401
+        num_steps = ops.floor(
+            (ops.clip(values, least, greatest) - least) / step + 0.5
+        )
+        outputs = ops.where(is_empty, 0.0, num_steps * step + least)
+        is_inside = (values >= least) & (values <= greatest)
+        passes = ops.cast(is_inside | is_empty, "float32")
+
+        def gradient(*args: Tensor, upstream: Tensor | None = None) -> Tensor:
+            return passes * (args[0] if upstream is None else upstream)
+
+        return outputs, gradient
+
+    return rounded(inputs)
+
+
+def _fake_quant_tensorflow(
+    inputs: Tensor, low: Tensor, high: Tensor, *, is_narrow: bool
+) -> Tensor:
+    import tensorflow as tf
+
+    return tf.quantization.fake_quant_with_min_max_vars(
+        inputs, low, high, num_bits=_NUM_BITS, narrow_range=is_narrow
+    )

@@ -89,3 +89,59 @@ def test_half_sum_of_squares_and_its_gradient(function):
         total = function(values)
     assert float(total) == pytest.approx(13.0)
     np.testing.assert_allclose(tape.gradient(total, values), values)
+
+
+RANGES = [(-1.3, 2.7), (0.0, 6.0), (-2.5, 0.0), (-1e-3, 5.0), (0.0, 0.0)]
+
+
+def fake_quantized(function, low, high, is_narrow):
+    """Returns values, their result and the gradient of a sum of it."""
+    random = np.random.RandomState(7)
+    values = tf.constant(random.uniform(-7, 7, size=(3, 9000)), tf.float32)
+    with tf.GradientTape() as tape:
+        tape.watch(values)
+        outputs = function(
+            values, tf.constant(low), tf.constant(high), is_narrow=is_narrow
+        )
+        total = tf.reduce_sum(outputs * values[::-1])
+    return values.numpy(), outputs.numpy(), tape.gradient(total, values)
+
+
+@pytest.mark.parametrize("is_narrow", [False, True])
+@pytest.mark.parametrize(("low", "high"), RANGES)
+def test_native_fake_quantization_equals_its_twin(low, high, is_narrow):
+    arguments = low, high, is_narrow
+    _, native, native_gradient = fake_quantized(kernels.fake_quant, *arguments)
+    _, twin, gradient = fake_quantized(kernels.fake_quant_keras, *arguments)
+    np.testing.assert_allclose(twin, native, atol=1e-6)
+    np.testing.assert_allclose(gradient, native_gradient, atol=1e-5)
+    num_steps = 1 if low == high else 255 if is_narrow else 256
+    for found in (native, twin):
+        assert len(np.unique(found)) == num_steps
+        assert 0.0 in found
+
+
+@pytest.mark.parametrize(
+    "function", [kernels.fake_quant, kernels.fake_quant_keras]
+)
+def test_fake_quantization_moves_its_ends_to_have_zero(function):
+    values, found, gradient = fake_quantized(function, -1.3, 2.7, False)
+    step = 4.0 / 255
+    # 1.3 are 82.9 steps, so zero is the 83rd.
+    low, high = -83 * step, 172 * step
+    expected = np.clip(np.round(values / step) * step, low, high)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    is_inside = (values >= low) & (values <= high)
+    passed = np.asarray(gradient) - found[::-1]
+    np.testing.assert_allclose(
+        passed, np.where(is_inside, values[::-1], 0.0), atol=1e-5
+    )
+
+
+def test_fake_quantization_keeps_the_type_of_its_inputs():
+    values = tf.constant([-2.0, 0.3, 9.0], tf.bfloat16)
+    found = kernels.fake_quant(values, -1.0, 3.0, is_narrow=True)
+    assert found.dtype == tf.bfloat16
+    np.testing.assert_allclose(
+        tf.cast(found, "float32"), [-1.0, 0.3, 3.0], atol=0.02
+    )

@@ -2,6 +2,9 @@
 
 import keras
 
+# The training steps made so far.
+GLOBAL_STEP = "global_step"
+
 
 def checkpoint_variables(
     *layers: keras.layers.Layer,

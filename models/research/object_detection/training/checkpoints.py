@@ -20,9 +20,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from object_detection.core import errors
+from object_detection.core import errors, naming
 
-GLOBAL_STEP = "global_step"
+GLOBAL_STEP = naming.GLOBAL_STEP
 MOVING_AVERAGE_SUFFIX = "/ExponentialMovingAverage"
 PREFIX = "model.ckpt"
 STATE_FILE = "checkpoint"
