@@ -9,6 +9,7 @@ from absl import logging
 
 from object_detection.builders import (
     preprocessor_crop_builder,
+    preprocessor_fields,
     preprocessor_image_builder,
 )
 from object_detection.core import errors
@@ -89,7 +90,7 @@ def _build_step(
         )
     try:
         step = _MAKERS[name](getattr(option, name))
-    except preprocessor_crop_builder.FieldError as error:
+    except preprocessor_fields.FieldError as error:
         raise errors.ConfigError(f"{path}.{error}") from error
     except ValueError as error:
         raise errors.ConfigError(f"{path}: {error}") from error

@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from object_detection.builders import preprocessor_fields as fields
 from object_detection.preprocessing import (
     aspect_ratios,
     crop,
@@ -14,13 +15,7 @@ from object_detection.preprocessing import (
 from object_detection.protos import preprocessor_pb2
 from object_detection.utils import config_fields
 
-_SHARE = config_fields.Range(0, 1)
 _AREA = config_fields.Range(0, 1, is_low_allowed=False)
-_POSITIVE = config_fields.Range(0, is_low_allowed=False)
-
-
-class FieldError(ValueError):
-    """A field with a value that cannot work; the message opens with it."""
 
 
 def _random_crop_image(
@@ -35,7 +30,7 @@ def _random_pad_image(config: preprocessor_pb2.RandomPadImage) -> examples.Step:
     if min_size_px and max_size_px:
         for low, high in zip(min_size_px, max_size_px, strict=True):
             if low > high:
-                raise FieldError(
+                raise fields.FieldError(
                     "min_image_height, min_image_width: must be at most "
                     f"{list(max_size_px)}, the maximum, got "
                     f"{list(min_size_px)}"
@@ -61,8 +56,8 @@ def _random_crop_to_aspect_ratio(
     config: preprocessor_pb2.RandomCropToAspectRatio,
 ) -> examples.Step:
     return aspect_ratios.make_random_crop_to_aspect_ratio(
-        aspect_ratio=_number(config, "aspect_ratio", _POSITIVE),
-        overlap_thresh=_number(config, "overlap_thresh", _SHARE),
+        aspect_ratio=fields.number(config, "aspect_ratio", fields.POSITIVE),
+        overlap_thresh=fields.number(config, "overlap_thresh", fields.SHARE),
         clip_boxes=config.clip_boxes,
     )
 
@@ -74,7 +69,7 @@ def _ssd_random_crop(config: preprocessor_pb2.SSDRandomCrop) -> examples.Step:
 def _ssd_random_crop_fixed_aspect_ratio(
     config: preprocessor_pb2.SSDRandomCropFixedAspectRatio,
 ) -> examples.Step:
-    aspect_ratio = _number(config, "aspect_ratio", _POSITIVE)
+    aspect_ratio = fields.number(config, "aspect_ratio", fields.POSITIVE)
     crops = [
         _random_crop(operation, path, aspect_ratio)
         for path, operation in _operations(config)
@@ -93,7 +88,7 @@ def _ssd_random_crop_pad(
             ratios=_padded_size_ratios(operation, path, is_required=True),
             # Left out, they are 0: the mean colour cannot be asked for here.
             color=tuple(
-                _number(operation, name, config_fields.Range(-math.inf), path)
+                fields.number(operation, name, fields.ANY, path)
                 for name in ("pad_color_r", "pad_color_g", "pad_color_b")
             ),
         )
@@ -109,7 +104,7 @@ def _ssd_random_crop_pad_fixed_aspect_ratio(
 ) -> examples.Step:
     return ssd_crop.make_ssd_random_crop_pad_fixed_aspect_ratio(
         _ssd_crops(config),
-        _number(config, "aspect_ratio", _POSITIVE),
+        fields.number(config, "aspect_ratio", fields.POSITIVE),
         _padded_size_ratios(config),
     )
 
@@ -154,49 +149,25 @@ def _random_crop(
     """
     aspect_ratio_range = (aspect_ratio, aspect_ratio)
     if aspect_ratio is None:
-        aspect_ratio_range = _range(
-            config, "min_aspect_ratio", "max_aspect_ratio", _POSITIVE, path
+        aspect_ratio_range = fields.ordered(
+            config,
+            "min_aspect_ratio",
+            "max_aspect_ratio",
+            fields.POSITIVE,
+            path,
         )
     return crop.RandomCrop(
-        min_object_covered=_number(config, "min_object_covered", _SHARE, path),
+        min_object_covered=fields.number(
+            config, "min_object_covered", fields.SHARE, path
+        ),
         aspect_ratio_range=aspect_ratio_range,
-        area_range=_range(config, "min_area", "max_area", _AREA, path),
-        overlap_thresh=_number(config, "overlap_thresh", _SHARE, path),
+        area_range=fields.ordered(config, "min_area", "max_area", _AREA, path),
+        overlap_thresh=fields.number(
+            config, "overlap_thresh", fields.SHARE, path
+        ),
         clip_boxes=config.clip_boxes,
-        random_coef=_number(config, "random_coef", _SHARE, path),
+        random_coef=fields.number(config, "random_coef", fields.SHARE, path),
     )
-
-
-def _number(
-    config: Any, name: str, allowed: config_fields.Range, path: str = ""
-) -> float:
-    value = getattr(config, name)
-    if math.isfinite(value) and allowed.contains(value):
-        return value
-    # Some messages have no defaults, and what they leave out is 0.
-    is_missing = value == 0 and not config.HasField(name)
-    found = "it is missing" if is_missing else f"got {value:g}"
-    expected = (
-        f"must be {allowed}" if math.isfinite(value) else "must be finite"
-    )
-    raise FieldError(f"{path}{name}: {expected}, {found}")
-
-
-def _range(
-    config: Any,
-    low_name: str,
-    high_name: str,
-    allowed: config_fields.Range,
-    path: str,
-) -> tuple[float, float]:
-    low = _number(config, low_name, allowed, path)
-    high = _number(config, high_name, allowed, path)
-    if low > high:
-        raise FieldError(
-            f"{path}{low_name}: must be at most {high_name}, which is "
-            f"{high:g}, got {low:g}"
-        )
-    return low, high
 
 
 def _size_px(
@@ -208,12 +179,12 @@ def _size_px(
         return None
     if len(given) == 1:
         (missing,) = set(names) - set(given)
-        raise FieldError(
+        raise fields.FieldError(
             f"{missing}: must be set where {given[0]} is, it is missing"
         )
     for name in names:
         if getattr(config, name) < 0:
-            raise FieldError(
+            raise fields.FieldError(
                 f"{name}: must be at least 0, got {getattr(config, name)}"
             )
     return getattr(config, height_name), getattr(config, width_name)
@@ -224,7 +195,7 @@ def _pad_color(config: Any) -> pad.Color | None:
     if not color:
         return None
     if len(color) != 3 or not all(map(math.isfinite, color)):
-        raise FieldError(
+        raise fields.FieldError(
             "pad_color: must be 3 finite numbers, red, green and blue, or be "
             f"left out for the mean of the image, got {list(color)}"
         )
@@ -247,14 +218,14 @@ def _padded_size_ratios(
         if len(ratios) != 2 or not all(
             0 < ratio < math.inf for ratio in ratios
         ):
-            raise FieldError(
+            raise fields.FieldError(
                 f"{path}{name}: must be 2 numbers above 0, of the height and "
                 f"of the width, got {list(ratios)}"
             )
         pairs.append(ratios)
     minimum, maximum = pairs
     if any(low > high for low, high in zip(minimum, maximum, strict=True)):
-        raise FieldError(
+        raise fields.FieldError(
             f"{path}min_padded_size_ratio: must be at most "
             f"max_padded_size_ratio, which is {list(maximum)}, "
             f"got {list(minimum)}"

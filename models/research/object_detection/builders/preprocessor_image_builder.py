@@ -1,8 +1,12 @@
 """Makes the augmentations that neither cut nor pad from their messages."""
 
+import math
 from collections.abc import Callable
 from typing import Any
 
+from google.protobuf import message
+
+from object_detection.builders import preprocessor_fields as fields
 from object_detection.preprocessing import (
     augment_boxes,
     augment_colors,
@@ -11,6 +15,9 @@ from object_detection.preprocessing import (
     image_resizer,
 )
 from object_detection.protos import preprocessor_pb2
+from object_detection.utils import config_fields
+
+_COUNT = config_fields.Range(1)
 
 _METHODS = {
     preprocessor_pb2.ResizeImage.AREA: image_resizer.ResizeMethod.AREA,
@@ -23,63 +30,88 @@ _METHODS = {
 
 
 def _normalize_image(config: preprocessor_pb2.NormalizeImage) -> examples.Step:
+    low, high = fields.ordered(
+        config, "original_minval", "original_maxval", fields.ANY
+    )
+    if low == high:
+        raise fields.FieldError(
+            f"original_maxval: must be above original_minval, got {high:g}"
+        )
     return augment_colors.make_normalize_image(
-        (config.original_minval, config.original_maxval),
-        (config.target_minval, config.target_maxval),
+        (low, high),
+        (
+            fields.number(config, "target_minval", fields.ANY),
+            fields.number(config, "target_maxval", fields.ANY),
+        ),
     )
 
 
 def _subtract_channel_mean(
     config: preprocessor_pb2.SubtractChannelMean,
 ) -> examples.Step:
-    return augment_colors.make_subtract_channel_mean(tuple(config.means))
+    means = tuple(config.means)
+    if not means or not all(map(math.isfinite, means)):
+        raise fields.FieldError(
+            f"means: must be a finite number a channel, got {list(means)}"
+        )
+    return augment_colors.make_subtract_channel_mean(means)
 
 
 def _random_pixel_value_scale(
     config: preprocessor_pb2.RandomPixelValueScale,
 ) -> examples.Step:
     return augment_colors.make_random_pixel_value_scale(
-        config.minval, config.maxval
+        *fields.ordered(config, "minval", "maxval", fields.NOT_NEGATIVE)
     )
 
 
 def _random_rgb_to_gray(
     config: preprocessor_pb2.RandomRGBtoGray,
 ) -> examples.Step:
-    return augment_colors.make_random_rgb_to_gray(config.probability)
+    return augment_colors.make_random_rgb_to_gray(
+        fields.number(config, "probability", fields.SHARE)
+    )
 
 
 def _random_adjust_brightness(
     config: preprocessor_pb2.RandomAdjustBrightness,
 ) -> examples.Step:
-    return augment_colors.make_random_adjust_brightness(config.max_delta)
+    return augment_colors.make_random_adjust_brightness(
+        fields.number(config, "max_delta", fields.NOT_NEGATIVE)
+    )
 
 
 def _random_adjust_contrast(
     config: preprocessor_pb2.RandomAdjustContrast,
 ) -> examples.Step:
     return augment_colors.make_random_adjust_contrast(
-        config.min_delta, config.max_delta
+        *fields.ordered(config, "min_delta", "max_delta", fields.NOT_NEGATIVE)
     )
 
 
 def _random_adjust_hue(
     config: preprocessor_pb2.RandomAdjustHue,
 ) -> examples.Step:
-    return augment_colors.make_random_adjust_hue(config.max_delta)
+    return augment_colors.make_random_adjust_hue(
+        fields.number(config, "max_delta", fields.SHARE)
+    )
 
 
 def _random_adjust_saturation(
     config: preprocessor_pb2.RandomAdjustSaturation,
 ) -> examples.Step:
     return augment_colors.make_random_adjust_saturation(
-        config.min_delta, config.max_delta
+        *fields.ordered(config, "min_delta", "max_delta", fields.NOT_NEGATIVE)
     )
 
 
 def _random_distort_color(
     config: preprocessor_pb2.RandomDistortColor,
 ) -> examples.Step:
+    if config.color_ordering not in (0, 1):
+        raise fields.FieldError(
+            f"color_ordering: must be 0 or 1, got {config.color_ordering}"
+        )
     return augment_colors.make_random_distort_color(config.color_ordering)
 
 
@@ -102,34 +134,34 @@ def _random_vertical_flip(
 def _random_jitter_boxes(
     config: preprocessor_pb2.RandomJitterBoxes,
 ) -> examples.Step:
-    return augment_boxes.make_random_jitter_boxes(config.ratio)
+    return augment_boxes.make_random_jitter_boxes(
+        fields.number(config, "ratio", fields.NOT_NEGATIVE)
+    )
 
 
 def _random_image_scale(
     config: preprocessor_pb2.RandomImageScale,
 ) -> examples.Step:
     return augment_images.make_random_image_scale(
-        config.min_scale_ratio, config.max_scale_ratio
+        *fields.ordered(
+            config, "min_scale_ratio", "max_scale_ratio", fields.POSITIVE
+        )
     )
 
 
 def _resize_image(config: preprocessor_pb2.ResizeImage) -> examples.Step:
     return augment_images.make_resize_image(
-        config.new_height, config.new_width, _METHODS[config.method]
+        _side_px(config, "new_height"),
+        _side_px(config, "new_width"),
+        _METHODS[config.method],
     )
 
 
 def _random_resize_method(
     config: preprocessor_pb2.RandomResizeMethod,
 ) -> examples.Step:
-    for name in ("target_height", "target_width"):
-        # The fields are floats, pixels come whole.
-        if not getattr(config, name).is_integer():
-            raise ValueError(
-                f"{name} must be a whole number, got {getattr(config, name):g}"
-            )
     return augment_images.make_random_resize_method(
-        int(config.target_height), int(config.target_width)
+        _side_px(config, "target_height"), _side_px(config, "target_width")
     )
 
 
@@ -137,10 +169,20 @@ def _random_black_patches(
     config: preprocessor_pb2.RandomBlackPatches,
 ) -> examples.Step:
     return augment_images.make_random_black_patches(
-        config.max_black_patches,
-        config.probability,
-        config.size_to_image_ratio,
+        int(fields.number(config, "max_black_patches", fields.NOT_NEGATIVE)),
+        fields.number(config, "probability", fields.SHARE),
+        fields.number(config, "size_to_image_ratio", fields.SHARE),
     )
+
+
+def _side_px(config: message.Message, name: str) -> int:
+    """Returns a number of pixels, in a field that may be a float."""
+    side_px = fields.number(config, name, _COUNT)
+    if side_px != int(side_px):
+        raise fields.FieldError(
+            f"{name}: must be a whole number of pixels, got {side_px:g}"
+        )
+    return int(side_px)
 
 
 # Part of the table of `preprocessor_builder`.

@@ -64,7 +64,7 @@ class FixedShapeResizer:
         images = tf.convert_to_tensor(images)
         resized = _resize(images, (self.height, self.width), self.method)
         if self.convert_to_grayscale:
-            resized = tf.image.rgb_to_grayscale(resized)
+            resized = _to_grayscale(resized)
         return resized, _true_shapes(resized, (self.height, self.width))
 
     def resize_masks(self, masks_NHW: tf.Tensor) -> tf.Tensor:
@@ -128,20 +128,22 @@ class KeepAspectRatioResizer:
         images = tf.convert_to_tensor(images)
         size_px = self._target_size_px(images, height_axis=-3)
         resized = _resize(images, size_px, self.method)
+        pad_values = tf.constant(self.per_channel_pad_value)
+        if self.convert_to_grayscale:
+            resized = _to_grayscale(resized)
+            pad_values = tf.image.rgb_to_grayscale(pad_values)
         if self.pad_to_max_dimension:
             resized = tf.stack(
                 [
                     self._pad(channel, size_px, pad_value)
                     for channel, pad_value in zip(
                         tf.unstack(resized, axis=-1),
-                        self.per_channel_pad_value,
+                        tf.unstack(pad_values),
                         strict=True,
                     )
                 ],
                 axis=-1,
             )
-        if self.convert_to_grayscale:
-            resized = tf.image.rgb_to_grayscale(resized)
         return resized, _true_shapes(resized, size_px)
 
     def resize_masks(self, masks_NHW: tf.Tensor) -> tf.Tensor:
@@ -245,6 +247,13 @@ def _resize(
         resized, [images_BHWC.shape[0], *static, images_BHWC.shape[-1]]
     )
     return resized[0] if is_single else resized
+
+
+def _to_grayscale(images: tf.Tensor) -> tf.Tensor:
+    """One channel, which images that are gray have already."""
+    if images.shape[-1] == 1:
+        return images
+    return tf.image.rgb_to_grayscale(images)
 
 
 def _resize_masks(

@@ -195,6 +195,34 @@ def test_padding_is_at_the_bottom_and_right_and_boxes_move():
     np.testing.assert_array_equal(unpadded.move_boxes(boxes, true_shape), boxes)
 
 
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda **gray: FixedShapeResizer(20, 30, **gray),
+        lambda **gray: KeepAspectRatioResizer(
+            20, 40, per_channel_pad_value=(10.0, 20.0, 30.0), **gray
+        ),
+        lambda **gray: KeepAspectRatioResizer(
+            20,
+            40,
+            pad_to_max_dimension=True,
+            per_channel_pad_value=(10.0, 20.0, 30.0),
+            **gray,
+        ),
+    ],
+)
+def test_gray_before_or_after_resizing_is_the_same(make):
+    given = image(30, 45)
+    colors, _ = make()(given)
+    expected = np.dot(colors, [0.2989, 0.587, 0.114])[..., np.newaxis]
+    resizer = make(convert_to_grayscale=True)
+    gray_already = tf.image.rgb_to_grayscale(tf.cast(given, tf.float32))
+    for images in (given, gray_already):
+        gray, true_shape = resizer(images)
+        np.testing.assert_allclose(gray, expected, atol=1e-3)
+        np.testing.assert_array_equal(true_shape, [20, 30, 1])
+
+
 def test_masks_are_resized_and_padded_like_the_image():
     masks = np.float32(np.random.default_rng(0).random((2, 30, 45)) > 0.5)
     resizer = KeepAspectRatioResizer(20, 40, pad_to_max_dimension=True)
