@@ -231,7 +231,7 @@ def test_configs_are_not_changed():
 def test_messages_of_a_model_are_checked_against_each_other():
     message = refusal(
         config_overrides.apply_overrides(
-            ssd320(), {f"{SHARED_PREDICTOR}.box_code_size": 5}
+            ssd320(), {"model.ssd.feature_extractor.fpn.max_level": 6}
         )
     )
-    assert message.startswith(f"{SHARED_PREDICTOR}.box_code_size: faster_rcnn")
+    assert "anchor_generator: levels 3 to 7 differ" in message
