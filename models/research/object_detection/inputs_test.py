@@ -119,6 +119,7 @@ def test_what_a_training_batch_holds(folder):
         Fields.groundtruth_is_crowd: (tf.bool, [3, 3]),
         Fields.groundtruth_difficult: (tf.bool, [3, 3]),
         Fields.groundtruth_group_of: (tf.bool, [3, 3]),
+        Fields.groundtruth_image_classes: (float32, [3, 2]),
     }
     for found, expected in (
         (features, expected_features),

@@ -139,3 +139,80 @@ def test_other_readers_and_empty_patterns_are_refused(folder):
 def test_label_map_and_num_classes_must_agree(folder):
     with pytest.raises(errors.ConfigError, match="num_classes is 2"):
         build(folder, f'label_map_path: "{folder}/map"', num_classes=2)
+
+
+def read(tmp_path, text, num_epochs=2, **changes):
+    """Returns the records of a file of 4 and of one of 7, 0 to 10."""
+    numbers = [str(number).encode() for number in range(11)]
+    write_records(tmp_path / "a", numbers[:4])
+    write_records(tmp_path / "b", numbers[4:])
+    config = text_format.Parse(
+        f"""tf_record_input_reader {{ input_path: "{tmp_path}/?" }} {text}""",
+        input_reader_pb2.InputReader(),
+    )
+    source = dataset_builder.build(
+        config,
+        path="",
+        num_classes=3,
+        seed=4,
+        num_epochs=num_epochs,
+        **changes,
+    )
+    return [
+        int(record.serialized.numpy()) for record in source.stream.dataset()
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("num_readers: 1", list(range(11))),
+        ("num_readers: 64", list(range(11))),
+        (
+            "num_readers: 2 read_block_length: 2",
+            [0, 1, 4, 5, 2, 3, *range(6, 11)],
+        ),
+        (
+            "num_readers: 2 read_block_length: 3",
+            [0, 1, 2, 4, 5, 6, 3, *range(7, 11)],
+        ),
+        ("num_readers: 1 read_block_length: 2", list(range(11))),
+        ("sample_1_of_n_examples: 4", [0, 4, 8]),
+    ],
+)
+def test_order_of_records_without_shuffling(tmp_path, text, expected):
+    assert read(tmp_path, f"shuffle: false {text}") == expected * 2
+
+
+def test_shuffle_buffers_bound_how_far_records_move(tmp_path):
+    in_order = list(range(11))
+    one_file = "num_readers: 1 filenames_shuffle_buffer_size: 1"
+    assert read(tmp_path, f"{one_file} shuffle_buffer_size: 1") == in_order * 2
+    near = read(tmp_path, f"{one_file} shuffle_buffer_size: 2")[:11]
+    assert near != in_order
+    # Of two in the buffer one leaves: none comes two places too early.
+    assert all(number <= place + 1 for place, number in enumerate(near))
+    assert sorted(near) == in_order
+    only_files = read(
+        tmp_path, "num_readers: 1 shuffle_buffer_size: 1", num_epochs=20
+    )
+    epochs = {tuple(only_files[i : i + 11]) for i in range(0, 220, 11)}
+    assert epochs == {tuple(in_order), tuple(in_order[4:] + in_order[:4])}
+
+
+def test_several_patterns_are_read_in_their_order(tmp_path):
+    names = ["c", "a", "b"]
+    for name in names:
+        write_records(tmp_path / name, [name.encode()])
+    patterns = " ".join(
+        f'input_path: "{tmp_path}/{pattern}"' for pattern in ("c*", "[a]", "?")
+    )
+    config = text_format.Parse(
+        f"shuffle: false tf_record_input_reader {{ {patterns} }}",
+        input_reader_pb2.InputReader(),
+    )
+    stream, _ = dataset_builder.build(
+        config, path="", num_classes=3, seed=0, num_epochs=1
+    )
+    found = [record.serialized.numpy().decode() for record in stream.dataset()]
+    assert found == names

@@ -13,8 +13,10 @@ from object_detection.data_decoders.sample_records import (
 from object_detection.data_decoders.tf_example_decoder import (
     ClassRules,
     DecoderOptions,
+    MaskType,
     TfExampleDecoder,
 )
+from object_detection.preprocessing import image_resizer, transform
 
 OPTIONS = DecoderOptions(ClassRules(5, {"background": 0, "cat": 2, "dog": 5}))
 BOXES = [[0.1, 0.2, 0.5, 0.75], [0.0, 0.25, 1.0, 0.625]]
@@ -112,6 +114,125 @@ def test_the_check_names_what_stops_the_decoder(record, words):
     # TensorFlow fails to word the error when the record is no text.
     with pytest.raises((tf.errors.InvalidArgumentError, UnicodeDecodeError)):
         decode(record)
+
+
+CHANNELS = DecoderOptions(OPTIONS.class_rules, num_additional_channels=2)
+KEYPOINTS = DecoderOptions(OPTIONS.class_rules, num_keypoints=3)
+MASKS = DecoderOptions(OPTIONS.class_rules, load_instance_masks=True)
+PNG_MASKS = MASKS._replace(mask_type=MaskType.PNG)
+PNG = encode(make_pixels(24, 32)[:, :, 0], "PNG")
+TURNED_PNG = encode(make_pixels(32, 24)[:, :, 0], "PNG")
+
+GOOD_EXTRAS = {
+    "channels": (
+        CHANNELS,
+        changed(image__additional_channels__encoded=[PNG, PNG]),
+    ),
+    "keypoints": (
+        KEYPOINTS,
+        changed(
+            image__object__keypoint__y=[0.5] * 6,
+            image__object__keypoint__x=[0.25] * 6,
+        ),
+    ),
+    "no keypoints": (KEYPOINTS, make_example()),
+    "masks": (MASKS, changed(image__object__mask=[1.0] * 2 * 24 * 32)),
+    "png masks": (PNG_MASKS, changed(image__object__mask=[PNG, PNG])),
+    "no masks": (PNG_MASKS, make_example()),
+}
+
+BAD_EXTRAS = {
+    "no channels": (
+        CHANNELS,
+        changed(),
+        "additional_channels/encoded holds 0 values, expected 2",
+    ),
+    "a channel": (
+        CHANNELS,
+        changed(image__additional_channels__encoded=[PNG]),
+        "additional_channels/encoded holds 1 values, expected 2",
+    ),
+    "a turned channel": (
+        CHANNELS,
+        changed(image__additional_channels__encoded=[PNG, TURNED_PNG]),
+        r"encoded\[1\].* is 32 pixels high and 24 wide, expected the image's "
+        "24 and 32",
+    ),
+    "turned channels": (
+        CHANNELS,
+        changed(image__additional_channels__encoded=[TURNED_PNG] * 2),
+        r"encoded\[0\].* is 32 pixels high and 24 wide",
+    ),
+    "no channel image": (
+        CHANNELS,
+        changed(image__additional_channels__encoded=[PNG, "hello"]),
+        r"encoded\[1\] \(5 bytes\) cannot be decoded",
+    ),
+    "a keypoint short": (
+        KEYPOINTS,
+        changed(
+            image__object__keypoint__y=[0.5] * 6,
+            image__object__keypoint__x=[0.25] * 5,
+        ),
+        r"keypoint/x has 5 values, expected 3 \(num_keypoints\) for each of 2",
+    ),
+    "a mask short": (
+        MASKS,
+        changed(image__object__mask=[1.0] * 24 * 32),
+        r"object/mask has 768 values, expected 24 \* 32",
+    ),
+    "a png mask short": (
+        PNG_MASKS,
+        changed(image__object__mask=[PNG]),
+        "object/mask has 1 values, expected a PNG image for each of 2 boxes",
+    ),
+    "a turned png mask": (
+        PNG_MASKS,
+        changed(image__object__mask=[PNG, TURNED_PNG]),
+        r"object/mask\[1\].* is 32 pixels high and 24 wide",
+    ),
+    "numbers for png masks": (
+        PNG_MASKS,
+        changed(image__object__mask=[1.0, 2.0]),
+        "object/mask holds float values, expected bytes",
+    ),
+}
+
+
+def run_transform(record, options):
+    example = TfExampleDecoder(options).decode(tf.constant(record))
+    make_rows = transform.Transform(
+        image_resizer.FixedShapeResizer(6, 8), 5, max_num_boxes=3
+    )
+    make_rows(example, tf.constant([0, 0], tf.int64))
+
+
+@pytest.mark.parametrize(
+    ("options", "record"), GOOD_EXTRAS.values(), ids=GOOD_EXTRAS
+)
+def test_extras_that_can_be_read_pass(options, record):
+    assert record_check.find_fault(record, options) is None
+    run_transform(record, options)
+
+
+@pytest.mark.parametrize(
+    ("options", "record", "words"), BAD_EXTRAS.values(), ids=BAD_EXTRAS
+)
+def test_extras_that_cannot_be_read_are_named(options, record, words):
+    fault = record_check.find_fault(record, options)
+    assert re.search(words, fault), fault
+    # A damaged image makes the error hard to word, so TensorFlow may fail at
+    # that.
+    with pytest.raises((tf.errors.InvalidArgumentError, UnicodeDecodeError)):
+        run_transform(record, options)
+
+
+def test_texts_without_a_label_map_are_hinted_at():
+    fault = record_check.find_fault(changed(), DecoderOptions(ClassRules(5)))
+    assert fault == (
+        "image/object/class/label has 0 values, expected one for each of 2 "
+        "boxes; to read the class texts, set label_map_path"
+    )
 
 
 def test_a_long_or_odd_source_id_is_shown_short_and_on_one_line():

@@ -237,11 +237,7 @@ class TfExampleDecoder:
             shape = tf.concat([[num_boxes], image.size_px], axis=0)
             values = record[MASK_KEY]
             if options.mask_type is MaskType.PNG:
-                values = tf.map_fn(
-                    lambda encoded: _decode_mask(encoded, image.size_px),
-                    values,
-                    fn_output_signature=tf.uint8,
-                )
+                values = _decode_masks(values, image.size_px)
             fields[Fields.groundtruth_instance_masks] = tf.cast(
                 tf.reshape(values, shape) > 0, tf.float32
             )
@@ -290,15 +286,24 @@ def decode_channel(encoded: tf.Tensor) -> tf.Tensor:
     return tf.io.decode_image(encoded, channels=1, expand_animations=False)
 
 
-def _decode_mask(encoded: tf.Tensor, size_px: tf.Tensor) -> tf.Tensor:
-    """uint8 [height, width] of an image file of that size."""
-    mask = decode_channel(encoded)[:, :, 0]
-    # Else masks of 3x4 pixels would pass for those of 4x3.
-    tf.raw_ops.Assert(
-        condition=tf.reduce_all(tf.shape(mask) == size_px),
-        data=["height and width of a mask and its image", tf.shape(mask)],
+def _decode_masks(encoded_N: tf.Tensor, size_px: tf.Tensor) -> tf.Tensor:
+    """uint8 [n, height, width] of n image files of that size."""
+
+    def decode_mask(encoded: tf.Tensor) -> tf.Tensor:
+        mask = decode_channel(encoded)[:, :, 0]
+        # Else masks of 3x4 pixels would pass for those of 4x3.
+        tf.raw_ops.Assert(
+            condition=tf.reduce_all(tf.shape(mask) == size_px),
+            data=["height and width of a mask and its image", tf.shape(mask)],
+        )
+        return mask
+
+    # A loop that never runs could not tell the shape of its results.
+    return tf.cond(
+        tf.size(encoded_N) > 0,
+        lambda: tf.map_fn(decode_mask, encoded_N, fn_output_signature=tf.uint8),
+        lambda: tf.zeros(tf.concat([[0], size_px], axis=0), tf.uint8),
     )
-    return mask
 
 
 def _per_box_values(

@@ -151,6 +151,26 @@ def test_masks(mask_type):
     assert none[Fields.groundtruth_instance_masks].shape == (0, 24, 32)
 
 
+def test_a_png_mask_of_another_size_stops_even_with_as_many_pixels():
+    mask = encode(make_pixels(32, 24)[:, :, 0], "PNG")
+    record = make_example(BOXES[:1], ["dog"], {OBJECT + "mask": [mask]})
+    with pytest.raises(tf.errors.InvalidArgumentError, match="of a mask"):
+        decode(record, load_instance_masks=True, mask_type=MaskType.PNG)
+
+
+def test_image_labels_come_from_texts_or_numbers():
+    def image_classes(rules=RULES, **changes):
+        record = make_example(
+            changes={f"image/class/{k}": v for k, v in changes.items()}
+        )
+        return decode(record, rules)[Fields.groundtruth_image_classes].numpy()
+
+    assert list(image_classes(text=["dog", "bird"], label=[3, 3])) == [5, -1]
+    assert list(image_classes(label=[3, 9])) == [3, 9]
+    assert list(image_classes(ClassRules(5), text=["dog"], label=[4])) == [4]
+    assert list(image_classes()) == []
+
+
 def test_a_nan_box_passes_and_a_box_slightly_outside_too():
     boxes = [[float("nan"), 0.2, 0.5, 0.75], [-0.05, 0.25, 1.05, 0.625]]
     example = decode(make_example(boxes, ["dog", "cat"]))

@@ -11,6 +11,7 @@ from object_detection.data_decoders.sample_records import (
 from object_detection.data_decoders.tf_example_decoder import (
     ClassRules,
     DecoderOptions,
+    MaskType,
     TfExampleDecoder,
 )
 from object_detection.preprocessing import augment_boxes, preprocessor
@@ -173,6 +174,100 @@ def test_keypoints_masks_and_additional_channels_come_along():
     assert masks.shape == (4, 12, 16)
     np.testing.assert_array_equal(masks[0], mask[0, ::2, ::2])
     assert not np.any(masks[1:])
+
+
+@pytest.mark.parametrize(
+    ("texts", "expected"),
+    [
+        (["dog", "cat", "dog"], [0, 1, 0, 0, 1]),
+        (["dog", "unicorn"], [0, 0, 0, 0, 1]),
+        (["unicorn"], [0, 0, 0, 0, 0]),
+        ([], [0, 0, 0, 0, 0]),
+    ],
+)
+def test_image_labels_become_one_row(texts, expected):
+    record = make_example(BOXES, TEXTS, {"image/class/text": texts})
+    _, labels = transform(record)
+    row = labels[Fields.groundtruth_image_classes]
+    assert row.dtype == tf.float32 and row.shape == (5,)
+    np.testing.assert_array_equal(row, expected)
+
+
+def test_pad_values_of_additional_channels():
+    channel = encode(make_pixels(24, 32)[:, :, 0], "PNG")
+    record = make_example(
+        changes={"image/additional_channels/encoded": [channel]}
+    )
+    resizer = KeepAspectRatioResizer(
+        12, 16, pad_to_max_dimension=True, per_channel_pad_value=(1, 2, 3, 4)
+    )
+    features, _ = transform(
+        record,
+        decoder_options={"num_additional_channels": 1},
+        resizer=resizer,
+        retain_original_image=True,
+    )
+    np.testing.assert_array_equal(
+        features[Fields.image][12:], np.tile([1.0, 2, 3, 4], (4, 16, 1))
+    )
+    np.testing.assert_array_equal(
+        features[Fields.original_image][:12, :, 3],
+        make_pixels(24, 32)[::2, ::2, 0],
+    )
+    np.testing.assert_array_equal(
+        features[Fields.true_image_shape], [12, 16, 4]
+    )
+
+
+@pytest.mark.parametrize("mask_type", list(MaskType))
+def test_masks_and_keypoints_stay_with_their_boxes(mask_type):
+    """Each box's mask fills the box, and its keypoints are two corners."""
+    boxes = np.array([[0.25, 0.125, 0.75, 0.5], [0, 0.5, 0.5, 0.875]])
+    pixels = (boxes * [24, 32, 24, 32]).astype(int)
+    masks = np.zeros((2, 24, 32), np.uint8)
+    for mask, (ymin, xmin, ymax, xmax) in zip(masks, pixels, strict=True):
+        mask[ymin:ymax, xmin:xmax] = 255
+    values = [float(value) for value in masks.ravel()]
+    if mask_type is MaskType.PNG:
+        values = [encode(mask, "PNG") for mask in masks]
+    corners = boxes.reshape(2, 2, 2)
+    record = make_example(
+        boxes.tolist(),
+        TEXTS,
+        {
+            "image/object/mask": values,
+            "image/object/keypoint/y": corners[..., 0].ravel().tolist(),
+            "image/object/keypoint/x": corners[..., 1].ravel().tolist(),
+        },
+    )
+    flip = augment_boxes.make_random_horizontal_flip((1, 0))
+    seen = set()
+    for position in range(6):
+        _, labels = transform(
+            record,
+            (4, position),
+            decoder_options={
+                "num_keypoints": 2,
+                "load_instance_masks": True,
+                "mask_type": mask_type,
+            },
+            augmentations=(flip,),
+            resizer=FixedShapeResizer(24, 64),
+        )
+        for row in range(2):
+            box = labels[Fields.groundtruth_boxes][row].numpy()
+            seen.add(tuple(box))
+            mask = labels[Fields.groundtruth_instance_masks][row].numpy()
+            rows, columns = np.nonzero(mask)
+            np.testing.assert_array_equal(
+                [rows.min(), columns.min(), rows.max() + 1, columns.max() + 1],
+                box * [24, 64, 24, 64],
+            )
+            keypoints = labels[Fields.groundtruth_keypoints][row].numpy()
+            np.testing.assert_array_equal(
+                np.sort(keypoints, axis=0), box.reshape(2, 2)
+            )
+    assert len(seen) == 4
 
 
 def test_the_original_image_is_that_before_augmentation():
