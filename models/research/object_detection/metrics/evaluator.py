@@ -12,10 +12,12 @@ class CategoryResult(NamedTuple):
     Attributes:
         category_id: the id in the label map.
         name: the name in the label map.
-        num_groundtruth: boxes to find, without crowds.
+        num_groundtruth: boxes to find, without those that the metric excuses,
+            such as crowds or difficult ones.
         num_detections: boxes found, at any score.
-        average_precision: the metric's own; -1 without groundtruth.
-        average_precision_50: at IoU .50; -1 without groundtruth.
+        average_precision: the metric's own; -1 (COCO) or NaN without
+            groundtruth.
+        average_precision_50: at IoU .50; the same without groundtruth.
         precision_50: interpolated precision at IoU .50 at recall 0, 0.01 ...
             1; empty without groundtruth.
     """

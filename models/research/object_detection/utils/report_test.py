@@ -119,6 +119,67 @@ def test_any_class_name_is_shown_as_it_is(tmp_path, name):
     assert len(in_table_and_legend) == 2
 
 
+def sets_of(**values_by_prefix):
+    """The metrics of Pascal's and Open Images' sets: mean, cat and Café."""
+    return {
+        f"{prefix}_{key}": value
+        for prefix, values in values_by_prefix.items()
+        for key, value in zip(
+            (
+                "Precision/mAP@0.5IOU",
+                "PerformanceByCategory/AP@0.5IOU/cat",
+                "PerformanceByCategory/AP@0.5IOU/Cafe",
+            ),
+            values,
+            strict=True,
+        )
+    }
+
+
+def test_sets_without_coco_are_shown_by_their_names(tmp_path):
+    for step, mean in ((10, 0.625), (20, 0.25)):
+        metrics = sets_of(
+            PascalBoxes=(mean, 0.125, 0.375),
+            WeightedPascalBoxes=(0.75, 0.125, 0.375),
+            OpenImagesV2=(math.nan, math.nan, 0.515),
+        )
+        categories = (category("cat", 0.125), category("Café", 0.375, 3, 2))
+        evaluation_files.write(
+            str(tmp_path / "eval"), record(step, metrics, categories), []
+        )
+    words = write(tmp_path).text.replace("\u2009", "")
+    assert "\n25.0%\nmAP, Pascal VOC\n" in words
+    assert "\n62.5%\nbest mAP, Pascal VOC, step 10\n" in words
+    assert "\n75.0%\nmAP, Pascal VOC, classes pooled\n" in words
+    assert "OpenImagesV2_Precision/mAP@0.5IOU\nOpen Images V2\nn/a\n" in words
+    assert "DetectionBoxes" not in words and "mAP at IoU .50" not in words
+    # The value in the first set, then that in Open Images' set.
+    assert "detections\nAP at IoU .50\nOpen Images V2\n" in words
+    assert "Café\n3\n5\n37.5%\n51.5%\n" in words
+    assert "cat\n3\n5\n12.5%\nn/a\n" in words
+
+
+def test_sets_beside_coco_add_rows_and_columns(tmp_path):
+    metrics = {
+        "DetectionBoxes_Precision/mAP": 0.25,
+        "DetectionBoxes_Precision/mAP@.50IOU": 0.5,
+        **sets_of(
+            PascalBoxes=(0.625, 0.875, 0.375),
+            OpenImagesChallenge2018=(0.75, 0.125, 0.0625),
+        ),
+    }
+    categories = (category("cat", 0.125), category("Café", 0.375, 3, 2))
+    evaluation_files.write(
+        str(tmp_path / "eval"), record(20, metrics, categories), []
+    )
+    words = write(tmp_path).text.replace("\u2009", "")
+    assert "\n25.0%\nmAP\n50.0%\nmAP at IoU .50\n20\nevaluated" in words
+    assert "PascalBoxes_Precision/mAP@0.5IOU\nPascal VOC\n62.5%\n" in words
+    assert "AP\nPascal VOC\nOpen Images Challenge 2018\n" in words
+    assert "cat\n3\n5\n12.5%\n12.5%\n87.5%\n12.5%\n" in words
+    assert "Café\n3\n5\n37.5%\n37.5%\n37.5%\n6.2%\n" in words
+
+
 def test_classes_without_a_value_are_shown_last(tmp_path):
     evaluation_files.write(
         str(tmp_path / "eval"),
