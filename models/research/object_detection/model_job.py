@@ -112,6 +112,7 @@ def create_estimator_and_inputs(
         is_training,
         dtype_policy=amp.POLICIES[compute_dtype],
         num_additional_channels=num_additional_channels,
+        graph_rewriter_config=configs.get("graph_rewriter_config"),
     )
     return EstimatorAndInputs(
         estimator=Estimator(

@@ -7,6 +7,7 @@ from object_detection.builders import (
     box_coder_builder,
     box_predictor_builder,
     feature_extractor_builder,
+    graph_rewriter_builder,
     image_resizer_builder,
     losses_builder,
     matcher_builder,
@@ -14,9 +15,14 @@ from object_detection.builders import (
     post_processing_builder,
     region_similarity_calculator_builder,
 )
-from object_detection.core import errors, target_assigner
+from object_detection.core import errors, quantization, target_assigner
 from object_detection.meta_architectures import ssd_meta_arch
-from object_detection.protos import image_resizer_pb2, model_pb2, ssd_pb2
+from object_detection.protos import (
+    graph_rewriter_pb2,
+    image_resizer_pb2,
+    model_pb2,
+    ssd_pb2,
+)
 
 
 def build(
@@ -24,6 +30,7 @@ def build(
     is_training: bool,
     dtype_policy: str | keras.DTypePolicy = "float32",
     num_additional_channels: int = 0,
+    graph_rewriter_config: graph_rewriter_pb2.GraphRewriter | None = None,
 ) -> ssd_meta_arch.SSDMetaArch:
     """Builds the detector, with all its variables.
 
@@ -35,6 +42,7 @@ def build(
             and detections are float32 under all of them.
         num_additional_channels: channels of the images beside their colours,
             as the input readers have it.
+        graph_rewriter_config: the `graph_rewriter` message, if there is one.
 
     Raises:
         errors.ConfigError: a part, field or combination that is not
@@ -65,6 +73,11 @@ def build(
     post_processor = post_processing_builder.build(
         config.post_processing, has_background_column=has_background_column
     )
+    quantization_settings = None
+    if graph_rewriter_config is not None:
+        quantization_settings = graph_rewriter_builder.build(
+            graph_rewriter_config
+        )
     feature_extractor = feature_extractor_builder.build(
         config.feature_extractor,
         is_training,
@@ -90,21 +103,26 @@ def build(
             f"feature_extractor {config.feature_extractor.type} has "
             f"{len(num_channels)}; give both the same levels or num_layers"
         )
+    box_predictor = box_predictor_builder.build(
+        config.box_predictor,
+        is_training,
+        num_channels=num_channels,
+        num_anchors_per_location=num_anchors_per_location,
+        num_class_slots=num_class_slots,
+        enforce_freeze_batchnorm=config.enforce_freeze_batchnorm,
+        dtype_policy=dtype_policy,
+    )
+    if quantization_settings is not None:
+        quantization.enable(
+            quantization_settings, feature_extractor, box_predictor
+        )
     return ssd_meta_arch.SSDMetaArch(
         num_classes=config.num_classes,
         is_training=is_training,
         image_resizer=image_resizer,
         num_image_channels=num_image_channels,
         feature_extractor=feature_extractor,
-        box_predictor=box_predictor_builder.build(
-            config.box_predictor,
-            is_training,
-            num_channels=num_channels,
-            num_anchors_per_location=num_anchors_per_location,
-            num_class_slots=num_class_slots,
-            enforce_freeze_batchnorm=config.enforce_freeze_batchnorm,
-            dtype_policy=dtype_policy,
-        ),
+        box_predictor=box_predictor,
         anchor_generator=anchor_generator,
         target_assigner=assigner,
         detection_loss=detection_loss,

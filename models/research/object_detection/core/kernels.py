@@ -12,7 +12,6 @@ Tensor = Any
 
 # Of the integers that `fake_quant` imitates.
 _NUM_BITS = 8
-_HIGHEST = 2**_NUM_BITS - 1
 
 
 def batch_norm_train(
@@ -114,22 +113,20 @@ def fake_quant_keras(
     inputs: Tensor, low: Tensor, high: Tensor, *, is_narrow: bool
 ) -> Tensor:
     """Does the work of `fake_quant` on any backend, for float32."""
-    lowest = 1.0 if is_narrow else 0.0
     low, high = ops.stop_gradient(low), ops.stop_gradient(high)
+    num_steps = 2.0**_NUM_BITS - (2.0 if is_narrow else 1.0)
     is_empty = ops.equal(low, high)
-    step = ops.where(is_empty, 1.0, high - low) / (_HIGHEST - lowest)
-    zero_point = ops.clip(
-        ops.floor(lowest - low / step + 0.5), lowest, _HIGHEST
-    )
-    least = (lowest - zero_point) * step
-    greatest = (_HIGHEST - zero_point) * step
+    step = ops.where(is_empty, 1.0, high - low) / num_steps
+    # Steps from the least number to zero.
+    zero_point = ops.clip(ops.floor(0.5 - low / step), 0.0, num_steps)
+    least = -zero_point * step
+    greatest = (num_steps - zero_point) * step
 
     @ops.custom_gradient
     def rounded(values: Tensor) -> Any:  # noqa: ANN401
-        num_steps = ops.floor(
-            (ops.clip(values, least, greatest) - least) / step + 0.5
-        )
-        outputs = ops.where(is_empty, 0.0, num_steps * step + least)
+        from_least = (ops.clip(values, least, greatest) - least) / step
+        from_zero = ops.floor(from_least - zero_point + 0.5)
+        outputs = ops.where(is_empty, 0.0, from_zero * step)
         is_inside = (values >= least) & (values <= greatest)
         passes = ops.cast(is_inside | is_empty, "float32")
 

@@ -9,7 +9,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from object_detection.core import conv_blocks, conv_layers
+from object_detection.core import conv_blocks, conv_layers, quantization
 from object_detection.core import hyperparams as hyperparams_lib
 from object_detection.models import ssd_feature_extractor
 
@@ -82,6 +82,10 @@ class FeaturePyramid(keras.layers.Layer):
                 dtype=dtype,
             )
 
+        self._sum_quantizers = [
+            quantization.FakeQuantizer(f"{scope}/projection_{number}/add_quant")
+            for number in range(1, len(in_channels))
+        ]
         self._smoothings = [
             conv3x3(f"smoothing_{number}", stride=1)
             for number in range(1, len(in_channels))
@@ -108,10 +112,12 @@ class FeaturePyramid(keras.layers.Layer):
             ValueError: an endpoint is not twice the size of the next one,
                 without explicit padding.
         """
-        top_down = self._projections[-1](endpoints[-1])
+        top_down = self._projections[-1](endpoints[-1], training=training)
         maps = [top_down]
         for level in reversed(range(len(endpoints) - 1)):
-            projected = self._projections[level](endpoints[level])
+            projected = self._projections[level](
+                endpoints[level], training=training
+            )
             if self._pad_explicitly:
                 # Differs from the published network: the padding of the
                 # smoothing convolution stays, so the next finer level sees
@@ -121,6 +127,9 @@ class FeaturePyramid(keras.layers.Layer):
                 top_down = _add_upsampled_and_cropped(top_down, projected)
             else:
                 top_down = add_upsampled(top_down, projected)
+            (top_down,) = self._sum_quantizers[level].fake_quantize(
+                [top_down], training
+            )
             smoothing = self._smoothings[level]
             maps.insert(0, smoothing(top_down, training=training))
         coarse = maps[-1]

@@ -156,10 +156,12 @@ class WeightSharedConvolutionalBoxPredictor(keras.layers.Layer):
             for class_map in class_maps
         ]
         box_encodings = rows.join_maps(
-            _apply_head(self._box_head, box_maps), self._options.box_code_size
+            self._box_head.call_levels(box_maps, training),
+            self._options.box_code_size,
         )
         class_predictions = rows.join_maps(
-            _apply_head(self._class_head, class_maps), self._num_class_slots
+            self._class_head.call_levels(class_maps, training),
+            self._num_class_slots,
         )
         if self._options.box_encodings_clip_range is not None:
             box_encodings = ops.clip(
@@ -230,12 +232,12 @@ def _make_head(
     dtype: conv_layers.DTypePolicy,
     *,
     bias_init: float,
-) -> conv_layers.Conv2D | conv_layers.SeparableConv2D:
+) -> conv_blocks.ConvBlock:
     has_tower = options.num_layers_before_predictor > 0
     make = conv_layers.Conv2D
     if options.use_depthwise:
         make = conv_layers.SeparableConv2D
-    return make(
+    conv = make(
         f"{_SCOPE}/{name}",
         options.depth if has_tower else in_channels,
         out_channels,
@@ -244,6 +246,7 @@ def _make_head(
         bias_init=bias_init,
         dtype=dtype,
     )
+    return conv_blocks.ConvBlock(conv, [], None, dtype)
 
 
 def _apply_tower(
@@ -254,11 +257,3 @@ def _apply_tower(
     for block in tower:
         feature_maps = block.call_levels(feature_maps, training)
     return feature_maps
-
-
-def _apply_head(
-    head: conv_layers.Conv2D | conv_layers.SeparableConv2D,
-    feature_maps: list[Tensor],
-) -> list[Tensor]:
-    kernels = head.kernels()
-    return [head.convolve(feature_map, kernels) for feature_map in feature_maps]

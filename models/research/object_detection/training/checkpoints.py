@@ -13,14 +13,15 @@ checksum and a right shape.
 import glob
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import Any, Protocol
 
 import keras
 import numpy as np
 import tensorflow as tf
+from absl import logging
 
-from object_detection.core import errors, naming
+from object_detection.core import errors, naming, quantization
 
 GLOBAL_STEP = naming.GLOBAL_STEP
 MOVING_AVERAGE_SUFFIX = "/ExponentialMovingAverage"
@@ -128,25 +129,53 @@ def restore(
         average = name + MOVING_AVERAGE_SUFFIX
         use_average = use_moving_averages and average in reader.shapes
         variables[average if use_average else name] = variable
-    load(variables, reader)
+    missing = load(variables, reader, optional=[GLOBAL_STEP])
+    if missing:
+        logging.warning(
+            "%s: has no %s (%d such variables), which quantization needs; an "
+            "unknown range is taken from each batch anew, and a step is 0",
+            reader.path,
+            missing[0],
+            len(missing),
+        )
     return global_step(reader)
 
 
-def load(variables: Mapping[str, keras.Variable], reader: Reader) -> None:
+def load(
+    variables: Mapping[str, keras.Variable],
+    reader: Reader,
+    optional: Container[str] = (),
+) -> list[str]:
     """Assigns each named variable, after all have been read and compared.
+
+    Args:
+        variables: by checkpoint name.
+        reader: of the checkpoint.
+        optional: names that may be missing, and those of quantization ranges
+            may be, too.
+
+    Returns:
+        Names of what is missing. The ranges among them are unknown now, a
+        step is 0, and the other variables are as they were.
 
     Raises:
         CheckpointError: a tensor is missing, damaged or of another shape; no
             variable was changed.
     """
     missing = [name for name in variables if name not in reader.shapes]
-    if missing:
+    needed = [
+        name
+        for name in missing
+        if name not in optional and not quantization.is_range_name(name)
+    ]
+    if needed:
         raise errors.CheckpointError(
-            f"{reader.path}: {len(missing)} of {len(variables)} tensors are "
-            f"not in it, the first is {missing[0]!r}; it belongs to another "
+            f"{reader.path}: {len(needed)} of {len(variables)} tensors are "
+            f"not in it, the first is {needed[0]!r}; it belongs to another "
             "model"
         )
-    for name, variable in variables.items():
+    found = {n: v for n, v in variables.items() if n in reader.shapes}
+    for name, variable in found.items():
         if reader.shapes[name] != tuple(variable.shape):
             raise errors.CheckpointError(
                 f"{reader.path}: tensor {name!r} has shape "
@@ -154,9 +183,13 @@ def load(variables: Mapping[str, keras.Variable], reader: Reader) -> None:
                 f"{list(variable.shape)} in the model; it belongs to another "
                 "model"
             )
-    values = {name: reader.read(name) for name in variables}
-    for name, variable in variables.items():
+    values = {name: reader.read(name) for name in found}
+    for name, variable in found.items():
         variable.assign(values[name])
+    for name in missing:
+        if quantization.is_range_name(name) or name == GLOBAL_STEP:
+            variables[name].assign(0)
+    return missing
 
 
 def global_step(reader: Reader) -> int:

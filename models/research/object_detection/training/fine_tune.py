@@ -13,7 +13,7 @@ import keras
 import rich.console
 import rich.table
 
-from object_detection.core import errors
+from object_detection.core import errors, quantization
 from object_detection.training import checkpoints
 from object_detection.training.options import (
     CLASSIFICATION,
@@ -91,7 +91,8 @@ def names_in_checkpoint(
         return {
             name: name
             for name in variables
-            if fine_tune.load_all_variables or name.startswith(_EXTRACTOR)
+            if name != checkpoints.GLOBAL_STEP
+            and (fine_tune.load_all_variables or name.startswith(_EXTRACTOR))
         }
     raise errors.ConfigError(
         "train_config.fine_tune_checkpoint_type: expected "
@@ -120,6 +121,8 @@ def initialize(
             mismatched[name_there] = (reader.shapes[name_there], shape)
         else:
             matched[name] = name_there
+    # Last, because every checkpoint of a model in floats lacks them.
+    missing.sort(key=quantization.is_range_name)
     num_unused = len(set(reader.shapes) - set(wanted.values()))
     report = Report(reader.path, matched, missing, mismatched, num_unused)
     if not matched:

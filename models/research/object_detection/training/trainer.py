@@ -71,7 +71,12 @@ class TrainState:
             )
         except ValueError as error:
             raise errors.ConfigError(f"train_config: {error}") from error
-        self.global_step = keras.Variable(0, trainable=False, dtype="int64")
+        # A quantized model counts the steps itself.
+        self.global_step = named.get(
+            checkpoints.GLOBAL_STEP,
+            keras.Variable(0, trainable=False, dtype="int64"),
+        )
+        self.global_step.assign(0)
         self.optimizer = options.make_optimizer(self.trained_variables)
         self.loss_scale = (
             amp.DynamicLossScale() if options.use_loss_scale else None
@@ -89,31 +94,24 @@ class TrainState:
         """Continues from a checkpoint, exactly.
 
         Returns:
-            Names of the slots that the checkpoint does not have, because it
-            was trained with another optimizer or other frozen variables;
-            they keep their first values, and moving averages start at the
-            weights.
+            Names of the slots and quantization ranges that the checkpoint
+            does not have, because it was trained with another optimizer,
+            other frozen variables or without quantization; they keep their
+            first values, and moving averages start at the weights.
 
         Raises:
             CheckpointError: it is damaged or of another model; nothing was
                 changed.
         """
         reader = checkpoints.Reader(path)
-        optional = self._training_variables()
-        found = {n: v for n, v in optional.items() if n in reader.shapes}
-        checkpoints.load(
-            {
-                **self.model.checkpoint_variables(),
-                checkpoints.GLOBAL_STEP: self.global_step,
-                **found,
-            },
-            reader,
+        slots = self._training_variables()
+        missing = checkpoints.load(
+            self.checkpoint_variables(), reader, optional=slots
         )
-        missing = sorted(set(optional) - set(found))
         for name in missing:
             average_of = name.removesuffix(checkpoints.MOVING_AVERAGE_SUFFIX)
             if average_of in self.trained_variables:
-                optional[name].assign(self.trained_variables[average_of].value)
+                slots[name].assign(self.trained_variables[average_of].value)
         return missing
 
     def _training_variables(self) -> dict[str, keras.Variable]:

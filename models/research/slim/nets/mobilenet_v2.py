@@ -8,7 +8,7 @@ from typing import Any
 
 import keras
 
-from object_detection.core import conv_blocks, conv_layers
+from object_detection.core import conv_blocks, conv_layers, quantization
 from object_detection.core import hyperparams as hyperparams_lib
 
 Tensor = Any
@@ -151,6 +151,10 @@ class Bottleneck(keras.layers.Layer):
             dtype=dtype,
         )
         self._has_shortcut = stride == 1 and in_channels == out_channels
+        if self._has_shortcut:
+            self._sum_quantizer = quantization.FakeQuantizer(
+                f"{scope}/add_quant"
+            )
         self.built = True
 
     def call(
@@ -168,7 +172,9 @@ class Bottleneck(keras.layers.Layer):
         outputs = self._depthwise(expanded, training=training)
         outputs = self._project(outputs, training=training)
         if self._has_shortcut:
-            outputs = outputs + inputs
+            (outputs,) = self._sum_quantizer.fake_quantize(
+                [outputs + inputs], training
+            )
         return expanded, outputs
 
 

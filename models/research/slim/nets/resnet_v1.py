@@ -11,7 +11,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from object_detection.core import conv_blocks, conv_layers
+from object_detection.core import conv_blocks, conv_layers, quantization
 from object_detection.core import hyperparams as hyperparams_lib
 
 Tensor = Any
@@ -87,6 +87,7 @@ class Bottleneck(keras.layers.Layer):
                 f"{scope}/conv3", depth, out_channels, 1, linear, dtype=dtype
             ),
         ]
+        self._sum_quantizer = quantization.FakeQuantizer(f"{scope}/add_quant")
         self.built = True
 
     def call(self, inputs: Tensor, training: bool = False) -> Tensor:
@@ -98,7 +99,9 @@ class Bottleneck(keras.layers.Layer):
         for conv in self._convs:
             outputs = conv(outputs, training=training)
         # Plain relu whatever the activation of the convolutions is.
-        return ops.relu(shortcut + outputs)
+        return self._sum_quantizer.fake_quantize(
+            [ops.relu(shortcut + outputs)], training
+        )[0]
 
 
 class ResNetV1(keras.layers.Layer):
