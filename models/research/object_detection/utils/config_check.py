@@ -72,6 +72,9 @@ def find_fields_without_effect(
         asks = isinstance(value, message.Message) or bool(value)
         if asks and key in config_fields.WITHOUT_EFFECT:
             found.append((path, config_fields.WITHOUT_EFFECT[key]))
+        needed = config_fields.NEEDS.get(key)
+        if asks and needed and not getattr(part, needed):
+            found.append((path, f"needs {needed}"))
     return found
 
 

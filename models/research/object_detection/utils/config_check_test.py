@@ -88,6 +88,25 @@ def test_fields_without_effect_are_listed_once_with_path_and_reason(caplog):
     assert caplog.text.count("sync_replicas") == 1
 
 
+def test_a_field_without_the_one_that_it_needs_has_no_effect(caplog):
+    ssd = "model.ssd"
+    fields = "implicit_example_weight: 0.5 loss { hard_example_miner {%s} }"
+    miner = "min_negatives_per_image: 3"
+    check(merge(ssd320(), f"model {{ ssd {{ {fields % miner} }} }}"))
+    text = caplog.records[0].getMessage()
+    needs = "needs max_negatives_per_positive"
+    assert f"{ssd}.implicit_example_weight: needs use_confidences" in text
+    assert (
+        f"{ssd}.loss.hard_example_miner.min_negatives_per_image: {needs}"
+        in text
+    )
+    caplog.clear()
+    fields = f"use_confidences_as_targets: true {fields}"
+    miner = f"{miner} max_negatives_per_positive: 2"
+    check(merge(ssd320(), f"model {{ ssd {{ {fields % miner} }} }}"))
+    assert " needs " not in caplog.text
+
+
 def test_parts_that_are_not_used_are_not_looked_at(caplog):
     configs = merge(ssd320(), "train_config { sync_replicas: true }")
     configs["train_config"].batch_size = 0

@@ -21,6 +21,9 @@ WITHOUT_EFFECT = {
     "ArgMaxMatcher.use_matmul_gather": _SAME_NUMBERS,
     "BatchNonMaxSuppression.use_static_shapes": _SAME_NUMBERS,
     "BipartiteMatcher.use_matmul_gather": _SAME_NUMBERS,
+    "BootstrappedSigmoidClassificationLoss.anchorwise_output": (
+        _ALWAYS_BY_ANCHOR
+    ),
     "EvalConfig.eval_instance_masks": "nothing read it in the original either",
     "EvalConfig.eval_interval_secs": _LEGACY_EVALUATOR,
     "EvalConfig.eval_master": _LEGACY_EVALUATOR,
@@ -49,7 +52,6 @@ WITHOUT_EFFECT = {
     "Loss.equalization_loss": "no loss used it in the original either",
     "Loss.min_num_negative_samples": "needs expected_loss_weights",
     "SigmoidFocalClassificationLoss.anchorwise_output": _ALWAYS_BY_ANCHOR,
-    "Ssd.implicit_example_weight": "needs use_confidences_as_targets",
     "Ssd.inplace_batchnorm_update": "BatchNorm statistics always move in step",
     "Ssd.mask_head_config": "nothing read it in the original either",
     "TrainConfig.batch_queue_capacity": _LEGACY_TRAINER,
@@ -67,7 +69,16 @@ WITHOUT_EFFECT = {
     "WeightedL2LocalizationLoss.anchorwise_output": _ALWAYS_BY_ANCHOR,
     "WeightedSigmoidClassificationLoss.anchorwise_output": _ALWAYS_BY_ANCHOR,
     "WeightedSmoothL1LocalizationLoss.anchorwise_output": _ALWAYS_BY_ANCHOR,
+    "WeightedSoftmaxClassificationAgainstLogitsLoss.anchorwise_output": (
+        _ALWAYS_BY_ANCHOR
+    ),
     "WeightedSoftmaxClassificationLoss.anchorwise_output": _ALWAYS_BY_ANCHOR,
+}
+
+# Without effect as long as this other field of the message is false or 0.
+NEEDS = {
+    "HardExampleMiner.min_negatives_per_image": "max_negatives_per_positive",
+    "Ssd.implicit_example_weight": "use_confidences_as_targets",
 }
 
 # Refused when set to anything but false or 0.
@@ -113,6 +124,7 @@ _POSITIVE = Range(0, is_low_allowed=False)
 
 # What nothing else checks; builders and constructors check the rest.
 RANGES = {
+    "BootstrappedSigmoidClassificationLoss.alpha": Range(0, 1),
     "EvalConfig.batch_size": _COUNT,
     "EvalConfig.max_num_boxes_to_visualize": _NOT_NEGATIVE,
     "L1Regularizer.weight": _NOT_NEGATIVE,
@@ -122,6 +134,7 @@ RANGES = {
     "RandomNormalInitializer.stddev": _NOT_NEGATIVE,
     "SigmoidFocalClassificationLoss.alpha": Range(0, 1),
     "SigmoidFocalClassificationLoss.gamma": _NOT_NEGATIVE,
+    "Ssd.implicit_example_weight": _NOT_NEGATIVE,
     "Ssd.negative_class_weight": _NOT_NEGATIVE,
     "TrainConfig.batch_size": _COUNT,
     "TrainConfig.bias_grad_multiplier": _NOT_NEGATIVE,
@@ -130,6 +143,7 @@ RANGES = {
     "TruncatedNormalInitializer.stddev": _NOT_NEGATIVE,
     "VarianceScalingInitializer.factor": _POSITIVE,
     "WeightedSmoothL1LocalizationLoss.delta": _POSITIVE,
+    "WeightedSoftmaxClassificationAgainstLogitsLoss.logit_scale": _POSITIVE,
     "WeightedSoftmaxClassificationLoss.logit_scale": _POSITIVE,
 }
 

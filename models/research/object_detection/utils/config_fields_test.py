@@ -14,8 +14,6 @@ NOT_READERS = ("config_", "model_hparams")
 # Builders refuse these whole, by name.
 REFUSED_WHOLE = {
     "DetectionModel.faster_rcnn",
-    "Loss.hard_example_miner",
-    "Loss.random_example_sampler",
 }
 
 
@@ -91,12 +89,20 @@ def test_every_field_is_honoured_named_or_refused():
     assert ignored == [], f"say in config_fields why: {ignored}"
 
 
-@pytest.mark.parametrize("table", ["WITHOUT_EFFECT", "UNSUPPORTED", "RANGES"])
+@pytest.mark.parametrize(
+    "table", ["WITHOUT_EFFECT", "NEEDS", "UNSUPPORTED", "RANGES"]
+)
 def test_tables_name_fields_that_exist(table):
     messages = all_messages()
     for key in getattr(config_fields, table):
         message, field = key.split(".")
         assert field in messages[message].fields_by_name, key
+
+
+def test_a_field_needs_another_of_its_message():
+    messages = all_messages()
+    for key, needed in config_fields.NEEDS.items():
+        assert needed in messages[key.split(".")[0]].fields_by_name, key
 
 
 def test_defaults_are_in_range():
