@@ -51,6 +51,7 @@ def check_configs(
     config_check_model.check_ssd(pipeline.model.ssd)
     if is_training:
         _check_steps(pipeline.train_config)
+        _check_delay(pipeline)
     if is_evaluating:
         _check_eval_readers(pipeline)
     if is_training and is_evaluating:
@@ -88,10 +89,9 @@ def _check_model_kind(pipeline: pipeline_pb2.TrainEvalPipelineConfig) -> None:
 
 
 def _check_fields(pipeline: pipeline_pb2.TrainEvalPipelineConfig) -> None:
-    """Refuses placeholders, unsupported fields and numbers out of range."""
+    """Refuses placeholders and numbers out of range."""
     parts: list[tuple[str, message.Message]] = [("", pipeline)]
-    for path, part, field_name, value in config_fields.walk(pipeline):
-        key = f"{part.DESCRIPTOR.name}.{field_name}"
+    for path, _, _, value in config_fields.walk(pipeline):
         if isinstance(value, message.Message):
             parts.append((f"{path}.", value))
         elif isinstance(value, str) and PLACEHOLDER in value:
@@ -101,10 +101,6 @@ def _check_fields(pipeline: pipeline_pb2.TrainEvalPipelineConfig) -> None:
         elif isinstance(value, float) and not math.isfinite(value):
             raise errors.ConfigError(
                 f"{path}: expected a finite number, got {value}"
-            )
-        if key in config_fields.UNSUPPORTED and value:
-            raise errors.ConfigError(
-                f"{path}: {config_fields.UNSUPPORTED[key]}"
             )
     # Of all fields of the messages that are there: a default can be out of
     # range where a builder has no use for it.
@@ -145,6 +141,19 @@ def _check_steps(train_config: train_pb2.TrainConfig) -> None:
             kind,
             cosine.total_steps,
             train_config.num_steps,
+        )
+
+
+def _check_delay(pipeline: pipeline_pb2.TrainEvalPipelineConfig) -> None:
+    rewriter = pipeline.graph_rewriter
+    num_steps = pipeline.train_config.num_steps
+    delay = rewriter.quantization.delay
+    if rewriter.HasField("quantization") and delay >= num_steps:
+        logging.warning(
+            "graph_rewriter.quantization.delay: is %d, but training ends at "
+            "step %d, without quantization",
+            delay,
+            num_steps,
         )
 
 

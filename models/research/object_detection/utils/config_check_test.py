@@ -175,12 +175,15 @@ def test_placeholder():
 
 
 @pytest.mark.parametrize(
-    ("text", "path"), [("graph_rewriter { quantization {} }", "graph_rewriter")]
+    ("delay", "is_warned"), [(99999, False), (100000, True)]
 )
-def test_unsupported_fields_are_refused_by_name(text, path):
-    message = refusal(merge(ssd320(), text))
-    assert message.startswith(f"{path}: ")
-    assert "not supported yet" in message
+def test_quantization_that_begins_after_the_end_is_warned_about(
+    delay, is_warned, caplog
+):
+    text = f"graph_rewriter {{ quantization {{ delay: {delay} }} }}"
+    check(merge(ssd320(), text))
+    warned = "graph_rewriter.quantization.delay: is" in caplog.text
+    assert warned == is_warned
 
 
 def test_averages_to_evaluate_must_be_kept_in_training():

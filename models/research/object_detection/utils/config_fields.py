@@ -1,4 +1,4 @@
-"""Which config fields change nothing, are not supported, or have a range.
+"""Which config fields change nothing, or have a range.
 
 Every field of the config language is honoured, named in one of these tables,
 or refused by the builder of its message. Keys are "Message.field".
@@ -79,13 +79,6 @@ WITHOUT_EFFECT = {
 NEEDS = {
     "HardExampleMiner.min_negatives_per_image": "max_negatives_per_positive",
     "Ssd.implicit_example_weight": "use_confidences_as_targets",
-}
-
-# Refused when set to anything but false or 0.
-UNSUPPORTED = {
-    "TrainEvalPipelineConfig.graph_rewriter": (
-        "quantization is not supported yet; remove the block"
-    ),
 }
 
 

@@ -71,8 +71,6 @@ def test_every_field_is_honoured_named_or_refused():
             key = f"{message.name}.{field.name}"
             if key in config_fields.WITHOUT_EFFECT:
                 continue
-            if key in config_fields.UNSUPPORTED:
-                continue
             if field.name in read:
                 if field.message_type and key not in REFUSED_WHOLE:
                     look_at(field.message_type)
@@ -89,9 +87,7 @@ def test_every_field_is_honoured_named_or_refused():
     assert ignored == [], f"say in config_fields why: {ignored}"
 
 
-@pytest.mark.parametrize(
-    "table", ["WITHOUT_EFFECT", "NEEDS", "UNSUPPORTED", "RANGES"]
-)
+@pytest.mark.parametrize("table", ["WITHOUT_EFFECT", "NEEDS", "RANGES"])
 def test_tables_name_fields_that_exist(table):
     messages = all_messages()
     for key in getattr(config_fields, table):
