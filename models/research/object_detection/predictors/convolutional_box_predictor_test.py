@@ -193,6 +193,7 @@ def test_dropout_is_before_the_class_head_in_training_alone():
     predictor = make(dropout_rate=0.5)
     maps = feature_maps()
     boxes, classes = predictor(maps, training=False)
+    np.testing.assert_array_equal(predictor(maps, training=False)[1], classes)
     dropped_boxes, dropped_classes = predictor(maps, training=True)
     np.testing.assert_array_equal(boxes, dropped_boxes)
     assert np.abs(np.asarray(classes) - dropped_classes).max() > 0
