@@ -161,9 +161,8 @@ def make_random_black_patches(
             tf.cast(in_columns_PW, tf.float32),
             transpose_a=True,
         )
-        image = tf.where(
-            num_patches_HW[..., tf.newaxis] > 0, tf.zeros_like(pixels), pixels
-        )
+        is_left_HW1 = tf.equal(num_patches_HW, 0)[..., tf.newaxis]
+        image = pixels * tf.cast(is_left_HW1, pixels.dtype)
         return {**example, Fields.image: image}
 
     return random_black_patches
