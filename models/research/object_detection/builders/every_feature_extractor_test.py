@@ -23,7 +23,7 @@ HYPERPARAMS = """
     conv_hyperparams {
       activation: RELU_6
       regularizer { l2_regularizer { weight: 0.00004 } }
-      initializer { truncated_normal_initializer { stddev: 0.03 } }
+      initializer { variance_scaling_initializer { factor: 2.0 } }
       batch_norm { scale: true decay: 0.9 }
     }
 """
@@ -279,7 +279,13 @@ EXPECTED = {
 
 TYPES = feature_extractor_builder.types()
 # The deep ones differ from ssd_resnet50 in a number alone.
-COMPUTED = [name for name in TYPES if "101" not in name and "152" not in name]
+COMPUTED = [
+    pytest.param(kind, marks=pytest.mark.slow)
+    if kind == "ssd_pnasnet"
+    else kind
+    for kind in TYPES
+    if "101" not in kind and "152" not in kind
+]
 
 
 def build(kind, extra="", **arguments):
@@ -348,10 +354,14 @@ def test_mixed_precision_is_close_to_full_precision(kind):
         mixed(images(kind)), full(images(kind)), strict=True
     ):
         assert found.dtype == tf.bfloat16
-        scale = np.abs(np.asarray(expected)).max()
-        np.testing.assert_allclose(
-            tf.cast(found, tf.float32), expected, atol=0.1 * scale
+        pair = np.stack(
+            [np.ravel(tf.cast(m, "float64")) for m in (found, expected)]
         )
+        assert np.all(np.any(pair, axis=1))
+        lengths = np.linalg.norm(pair, axis=1)
+        cosine = np.prod(pair / lengths[:, None], axis=0).sum()
+        # Rounding to 8 bits in each of 15 to 100 layers with random weights.
+        assert cosine > 0.97
 
 
 @pytest.mark.parametrize(
