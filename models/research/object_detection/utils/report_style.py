@@ -45,7 +45,8 @@ figure svg { width: 100%; height: auto; display: block; }
 table { border-collapse: collapse; width: 100%; white-space: nowrap; }
 th, td { text-align: left; padding: 6px 18px 6px 0;
   border-bottom: 1px solid var(--line); font-variant-numeric: tabular-nums; }
-th { color: var(--soft); font-weight: 500; font-size: 13px; }
+th { color: var(--soft); font-weight: 500; font-size: 13px;
+  white-space: normal; vertical-align: bottom; }
 tbody tr:last-child td { border-bottom: 0; }
 .score { width: 220px; }
 .score span { display: inline-block; width: 62px; text-align: right;
