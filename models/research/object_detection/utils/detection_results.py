@@ -200,7 +200,7 @@ def _losses_of_images(
     }
     return tf.map_fn(
         losses_of_image,
-        tf.range(true_shapes_B3.shape[0]),
+        tf.range(tf.shape(true_shapes_B3)[0]),
         fn_output_signature=signature,
     )
 
