@@ -153,18 +153,21 @@ def test_the_first_reader_is_measured_as_it_is_alone(
 def test_every_reader_is_measured_alone_and_continuously(
     folder, two_sets, tmp_path
 ):
+    job = make_job(
+        folder / "two.config",
+        tmp_path,
+        is_training=False,
+        train_steps=2,
+        sample_1_of_n_eval_examples=2,
+    )
     for run in (model_lib.evaluate_once, model_lib.continuous_eval):
-        model_dir = tmp_path / run.__name__
-        job = make_job(
-            folder / "two.config",
-            model_dir,
-            is_training=False,
-            train_steps=2,
-            sample_1_of_n_eval_examples=2,
-        )
-        run(job, str(two_sets), report_to(model_dir))
-        assert num_images(model_dir, "eval") == {2: 2}
-        assert num_images(model_dir, "eval_night") == {2: 1}
+        run(job, str(two_sets), report_to(tmp_path))
+        assert num_images(tmp_path, "eval") == {2: 2}
+        # One image, where batches of the other set hold two.
+        assert num_images(tmp_path, "eval_night") == {2: 1}
+        assert len(logged(tmp_path)) == 2
+        (tmp_path / "eval" / "evaluation-2.json").unlink()
+        (tmp_path / "eval_night" / "evaluation-2.json").unlink()
 
 
 def test_only_what_a_stop_left_out_is_measured_again(folder, two_sets):
@@ -176,21 +179,15 @@ def test_only_what_a_stop_left_out_is_measured_again(folder, two_sets):
     assert path.stat().st_mtime_ns == modified_ns
 
 
-def test_the_training_set_is_measured_without_the_readers(
-    folder, two_sets, tmp_path
-):
+def test_the_training_set_is_measured_without_the_readers(folder, tmp_path):
     job = make_job(
         folder / "two.config",
         tmp_path,
+        "eval_input_reader[1].tf_record_input_reader.input_path=/none",
         is_training=False,
         eval_sets=[model_lib.TRAINING],
-        sample_1_of_n_eval_on_train_examples=2,
     )
-    model_lib.evaluate_once(
-        job, str(two_sets), report_to(tmp_path / "r"), name=model_lib.TRAINING
-    )
-    assert num_images(tmp_path, model_lib.TRAINING) == {2: 3}
-    assert not (tmp_path / "eval").exists()
+    assert list(job.eval_input_fns) == [model_lib.TRAINING]
 
 
 def test_additional_channels_train_and_start_from_a_network_of_three(
@@ -218,19 +215,11 @@ def test_gray_images_train_and_are_measured(folder, tmp_path):
     train(folder / "one.config", tmp_path / "run", 1, overrides)
     shapes = checkpoints.Reader(str(tmp_path / "run")).shapes
     assert shapes[FIRST_WEIGHTS] == (3, 3, 1, 8)
-    job = make_job(
-        folder / "one.config", tmp_path / "alone", overrides, is_training=False
-    )
-    model_lib.evaluate_once(
-        job, str(tmp_path / "run"), report_to(tmp_path / "alone")
-    )
-    for model_dir in (tmp_path / "run", tmp_path / "alone"):
-        assert num_images(model_dir, "eval") == {1: 3}
-        (path,) = (model_dir / "eval").glob("detections-*.png")
-        pixels = np.asarray(Image.open(path))
-        # The image is gray, and what is drawn on it is not.
-        is_gray = np.ptp(pixels.astype(int), axis=-1) == 0
-        assert 0.3 < np.mean(is_gray) < 1
+    assert num_images(tmp_path / "run", "eval") == {1: 3}
+    (path,) = (tmp_path / "run" / "eval").glob("detections-*.png")
+    pixels = np.asarray(Image.open(path)).astype(int)
+    # The image is gray, and what is drawn on it is not.
+    assert 0.3 < np.mean(np.ptp(pixels, axis=-1) == 0) < 1
 
 
 def test_the_end_of_the_data_ends_the_training(folder, tmp_path, caplog):
