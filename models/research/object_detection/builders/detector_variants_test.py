@@ -225,14 +225,27 @@ def test_predictions_that_are_the_targets_are_detected_as_they_were(variant):
         (
             [SSD_ANCHORS.replace("num_layers: 5", "num_layers: 4")]
             + [convolutional()],
-            "makes anchors for 4 feature maps, .* has 5",
+            "makes anchors for 4 feature maps, .* has 5; .* num_layers",
         ),
         (
             [ONE_MAP.replace("max_level: 3", "max_level: 4"), convolutional()],
             "makes anchors for 1 feature maps, .* has 2",
         ),
+        (
+            [SSD_ANCHORS, convolutional("box_code_size: 5 ")],
+            "box_code_size: .*faster_rcnn_box_coder .* size 4, got 5; set",
+        ),
+        (
+            [EQUAL_SSD_ANCHORS, shared(), "box_coder { square_box_coder {} }"],
+            "box_code_size: .*square_box_coder .* size 3, got 4",
+        ),
+        (
+            [SSD_ANCHORS, convolutional()]
+            + ["box_coder { keypoint_box_coder { num_keypoints: 2 } }"],
+            "box_code_size: .*keypoint_box_coder .* size 8, got 4",
+        ),
     ],
 )
 def test_parts_that_do_not_fit_are_refused(texts, message):
     with pytest.raises(errors.ConfigError, match=message):
-        build([*texts, ARGMAX, IOU, FASTER_RCNN])
+        build([ARGMAX, IOU, FASTER_RCNN, *texts])

@@ -363,23 +363,6 @@ def test_assignment_summaries_count_boxes_and_anchors(is_gray):
             "unmatched_threshold 0.9",
         ),
         (
-            "ssd { box_predictor { weight_shared_convolutional_box_predictor "
-            "{ box_code_size: 5 } } }",
-            "box_code_size: .*faster_rcnn_box_coder .* size 4, got 5; set",
-        ),
-        (
-            "ssd { box_coder { square_box_coder {} } }",
-            "box_code_size: .*square_box_coder .* size 3, got 4",
-        ),
-        (
-            "ssd { box_coder { keypoint_box_coder { num_keypoints: 2 } } }",
-            "box_code_size: .*keypoint_box_coder .* size 8, got 4",
-        ),
-        (
-            "ssd { anchor_generator { ssd_anchor_generator {} } }",
-            "makes anchors for 6 feature maps, .* has 3; .* num_layers",
-        ),
-        (
             "ssd { anchor_generator { multiscale_anchor_generator "
             "{ scales_per_octave: 0 } } }",
             "scales_per_octave",
