@@ -128,7 +128,11 @@ def test_patches_are_anywhere_inside():
 
 def test_tries_make_a_patch_by_their_probability():
     first = first_pixels(1000, probability=0.3, size_to_image_ratio=0.1)
-    assert abs(np.mean(first[:, 0] >= 0) - 0.3) < 4 * (0.21 / 1000) ** 0.5
+    is_drawn = first[:, 0] >= 0
+    assert abs(np.mean(is_drawn) - 0.3) < 4 * (0.21 / 1000) ** 0.5
+    # Where it is tells nothing of whether it is.
+    assert_uniform((first[is_drawn, 0] + 0.5) / 100, 0, 0.9)
+    assert_uniform((first[is_drawn, 1] + 0.5) / 200, 0, 0.9)
 
 
 def test_number_of_patches():

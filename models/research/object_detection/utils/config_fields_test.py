@@ -14,6 +14,7 @@ NOT_READERS = ("config_", "model_hparams")
 # Builders refuse these whole, by name.
 REFUSED_WHOLE = {
     "DetectionModel.faster_rcnn",
+    "PreprocessingStep.convert_class_logits_to_softmax",
 }
 
 
