@@ -5,7 +5,8 @@ first those are dropped that a box kept before overlaps, then those that a
 kept one of their own block does. Thus the work is done on squares of pairs in
 place of box by box.
 
-Letters: B image, A box, J box of a block, T block, P box kept. Boxes are yxyx.
+Letters: B image, A box, J box of a block, T block, P box kept, Q of a chunk of
+those. Boxes are yxyx.
 """
 
 from typing import Any
@@ -17,9 +18,11 @@ from object_detection.core import box_ops, gather, nms_kernels
 
 Tensor = Any
 
-# Boxes that are compared with each other at a time. The result does not
-# depend on it.
+# Boxes that are decided on at a time, and boxes kept that they are compared
+# with at a time: small enough for the cache, large enough to keep a GPU busy.
+# The result does not depend on them.
 BLOCK_SIZE = 128
+CHUNK_SIZE = 512
 
 
 def greedy_nms(
@@ -86,9 +89,9 @@ def greedy_nms(
             ops.slice_update(is_kept_BTJ, (0, i, 0), is_kept_BJ[:, None]),
         )
 
-    # What is thrown away gets a block that nothing is compared with.
-    num_kept_blocks = (max_kept + BLOCK_SIZE - 1) // BLOCK_SIZE
-    num_slots = (num_kept_blocks + 1) * BLOCK_SIZE
+    # What is thrown away gets a chunk that nothing is compared with.
+    num_chunks = (max_kept + CHUNK_SIZE - 1) // CHUNK_SIZE + 1
+    num_slots = num_chunks * CHUNK_SIZE
     *_, is_kept_BTJ = ops.while_loop(
         is_unfinished,
         run_block,
@@ -112,18 +115,18 @@ def _decide(
 ) -> Tensor:
     """Returns bool [B, J]: which boxes of a block are kept."""
     num_images, num_slots, _ = ops.shape(kept_BP4)
-    kept_BTJ4 = ops.reshape(
-        kept_BP4, (num_images, num_slots // BLOCK_SIZE, BLOCK_SIZE, 4)
+    chunks = ops.reshape(
+        kept_BP4, (num_images, num_slots // CHUNK_SIZE, CHUNK_SIZE, 4)
     )
 
     def has_more(i: Tensor, is_free_BJ: Tensor) -> Tensor:
         del is_free_BJ
-        return i * BLOCK_SIZE < max_num_kept
+        return i * CHUNK_SIZE < max_num_kept
 
     def compare(i: Tensor, is_free_BJ: Tensor) -> tuple[Tensor, Tensor]:
         # Unused rows are empty boxes, which overlap nothing.
-        iou_BJJ = box_ops.pairwise_iou(ops.take(kept_BTJ4, i, 1), block_BJ4)
-        is_hit_BJ = ops.any(iou_BJJ > iou_threshold, axis=1)
+        iou_BQJ = box_ops.pairwise_iou(ops.take(chunks, i, 1), block_BJ4)
+        is_hit_BJ = ops.any(iou_BQJ > iou_threshold, axis=1)
         return i + 1, ops.logical_and(is_free_BJ, ops.logical_not(is_hit_BJ))
 
     is_free_BJ = ops.broadcast_to(is_box_J, (num_images, BLOCK_SIZE))
