@@ -59,6 +59,12 @@ _TRAIN_LOSS_ROUNDING_LIMITS = (1e-3, 6e-2, 1e-1, 1e-1)
 # (relative difference, least share of variables within it whatever the
 # rounding): the one agreed on, and one that rounding does not reach.
 _DELTA_LIMITS = ((5e-2, 0.80), (2e-1, 0.95))
+# Networks that amplify more. The offsets of MobileNet v2's 17 projections have
+# no gradient but rounding, for the next normalisation takes them out. Measured
+# over weights changed by 6e-8 and 1e-6 of themselves: of every two such runs,
+# 17 to 61 in 100 variables agree within the first, 78 to 93 within the second.
+# Another loss (without the hard example miner) leaves 3 and 5 to 9.
+_DELTA_LIMITS_OF_TYPE = {"ssd_mobilenet_v2": ((5e-2, 0.15), (2e-1, 0.75))}
 _MOVING_DELTA_LIMITS = ((5e-3, 0.30), (1e-1, 0.95))
 
 
@@ -210,8 +216,11 @@ def _replay_training(
     yield comparison.compare_sets(
         "moving_names", expected["moving_names"], moving
     )
+    delta_limits = _DELTA_LIMITS_OF_TYPE.get(
+        recorded.model_config.ssd.feature_extractor.type, _DELTA_LIMITS
+    )
     for key, names_key, limits in (
-        ("final_delta_norms", "final_norm_names", _DELTA_LIMITS),
+        ("final_delta_norms", "final_norm_names", delta_limits),
         ("moving_delta_norms", "moving_names", _MOVING_DELTA_LIMITS),
     ):
         for tolerance, least_share_rounded in limits:
