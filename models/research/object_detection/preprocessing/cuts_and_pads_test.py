@@ -95,7 +95,7 @@ def object_pixels(image, number):
 def test_boxes_masks_and_keypoints_are_where_the_objects_are(name):
     given = draw_objects()
     num_dropped, seen = 0, set()
-    for position in range(25):
+    for position in range(15):
         result = {
             key: value.numpy()
             for key, value in STEPS[name](given, seed_of(position)).items()
@@ -125,7 +125,7 @@ def test_boxes_masks_and_keypoints_are_where_the_objects_are(name):
             marks = np.argwhere(visible & (image[..., MARK_CHANNEL] == MARK))
             found = np.floor(inside * size_px).astype(int)
             assert sorted(map(tuple, found)) == sorted(map(tuple, marks))
-    assert len(seen) > 12
+    assert len(seen) > 7
     assert (num_dropped == 0) == (name in DROP_NOTHING)
 
 
@@ -133,7 +133,7 @@ def test_boxes_masks_and_keypoints_are_where_the_objects_are(name):
 @pytest.mark.parametrize("num_boxes", [0, 1, 3])
 def test_all_that_belongs_to_a_box_stays_with_it(name, num_boxes):
     given = examples.select_boxes(draw_objects(), tf.range(num_boxes))
-    for position in range(4):
+    for position in range(2):
         result = STEPS[name](given, seed_of(position))
         assert result.keys() == given.keys()
         kept = result[Fields.groundtruth_classes] - 1
@@ -170,8 +170,8 @@ def test_all_boxes_may_be_dropped():
 @every_step
 def test_the_seed_decides(name):
     given = draw_objects()
-    results = [STEPS[name](given, seed_of(i)) for i in range(6)]
-    again = [STEPS[name](given, seed_of(i)) for i in range(6)]
+    results = [STEPS[name](given, seed_of(i)) for i in range(4)]
+    again = [STEPS[name](given, seed_of(i)) for i in range(4)]
     tf.nest.map_structure(np.testing.assert_array_equal, again, results)
     boxes = {
         result[Fields.groundtruth_boxes].numpy().tobytes() for result in results
@@ -180,9 +180,9 @@ def test_the_seed_decides(name):
         STEPS[name](given, seed_of(i, stream=8))[Fields.groundtruth_boxes]
         .numpy()
         .tobytes()
-        for i in range(6)
+        for i in range(4)
     }
-    assert len(boxes) > 3 and boxes != other
+    assert len(boxes) > 1 and boxes != other
 
 
 @every_step
@@ -205,7 +205,7 @@ def test_an_image_not_yet_decoded_gives_the_same(name, image_format):
     )
     late[Fields.image] = image
     early[Fields.image] = examples.pixels(image)
-    for position in range(4):
+    for position in range(3):
         expected = STEPS[name](early, seed_of(position))
         result = STEPS[name](late, seed_of(position))
         is_late = isinstance(result[Fields.image], image_codec.EncodedImage)
@@ -232,7 +232,7 @@ def test_graphs_know_ranks_and_channels_and_give_the_same(name):
     assert shapes[Fields.groundtruth_boxes].shape[1] == 4
     assert shapes[Fields.groundtruth_keypoints].shape[1:] == (3, 2)
     assert shapes[Fields.groundtruth_instance_masks].shape.rank == 3
-    for position in range(4):
+    for position in range(3):
         expected = STEPS[name](given, seed_of(position))
         result = graph(given, seed_of(position))
         for key, value in expected.items():

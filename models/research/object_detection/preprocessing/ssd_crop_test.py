@@ -97,31 +97,28 @@ def test_each_case_is_as_likely_and_has_its_own_ranges():
 def test_a_case_has_its_own_share_overlap_and_clipping():
     cases = [
         crop.RandomCrop(0.0, (1.0, 1.0), (0.2, 0.3), 0.6, False),
-        crop.RandomCrop(1.0, (1.0, 1.0), (0.2, 0.3), 0.0, True),
+        crop.RandomCrop(0.4, (1.5, 1.5), (0.2, 0.3), 0.0, True),
     ]
     box = np.float32([[0.2, 0.3, 0.5, 0.6]])
-
     step = ssd_crop.make_ssd_random_crop(cases)
     drawn = run(step, 300, window, num_boxes, first_box, given=example(box))
-    windows, counts, boxes = drawn[:, :4], drawn[:, 4], drawn[:, 5:]
+    windows, is_kept, boxes = drawn[:, :4], drawn[:, 4] > 0, drawn[:, 5:]
     box_px = box[0] * np.tile(SIZE_PX, 2)
     upper = windows[:, :2] + windows[:, 2:]
-    inside = np.prod(
-        (
-            np.minimum(upper, box_px[2:])
-            - np.maximum(windows[:, :2], box_px[:2])
-        ).clip(0),
-        axis=1,
-    ) / np.prod(box_px[2:] - box_px[:2])
-    is_cut = ((boxes < -1e-5) | (boxes > 1 + 1e-5)).any(axis=1) & (counts == 1)
-    # The second case covers all of the box, the first keeps it above 0.6.
-    assert (inside[counts == 1] >= 0.6).all()
-    assert (inside[counts == 0] < 0.6).all()
-    # Covered is a box also with a part of a pixel outside.
-    assert (is_cut <= (inside < 1)).all()
-    assert (is_cut[counts == 1] >= (inside[counts == 1] < 0.95)).all()
-    assert 0.5 < np.mean(inside > 0.97) < 0.75
-    assert is_cut.sum() > 10 < (counts == 0).sum()
+    sides = np.minimum(upper, box_px[2:]) - np.maximum(
+        windows[:, :2], box_px[:2]
+    )
+    inside = sides.clip(0).prod(axis=1) / np.prod(box_px[2:] - box_px[:2])
+    is_outside = ((boxes < -1e-5) | (boxes > 1 + 1e-5)).any(axis=1)
+
+    is_first = windows[:, 3] < 1.2 * windows[:, 2]
+    assert 120 < is_first.sum() < 180
+    assert (is_kept == (inside >= 0.6))[is_first].all()
+    assert 20 < is_kept[is_first].sum() < 120
+    assert is_outside[is_first & is_kept & (inside < 0.95)].all()
+    # Up to a part of a pixel at each side.
+    assert inside[~is_first].min() > 0.35 and (inside[~is_first] < 0.55).any()
+    assert is_kept[~is_first].all() and not is_outside[~is_first].any()
 
 
 def test_every_case_has_its_own_chance_to_be_left_alone():
