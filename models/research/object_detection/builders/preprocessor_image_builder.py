@@ -30,19 +30,22 @@ _METHODS = {
 
 
 def _normalize_image(config: preprocessor_pb2.NormalizeImage) -> examples.Step:
-    low, high = fields.ordered(
-        config, "original_minval", "original_maxval", fields.ANY
+    low, high, target_low, target_high = (
+        fields.number(config, name, fields.ANY)
+        for name in (
+            "original_minval",
+            "original_maxval",
+            "target_minval",
+            "target_maxval",
+        )
     )
     if low == high:
         raise fields.FieldError(
-            f"original_maxval: must be above original_minval, got {high:g}"
+            "original_maxval: must be another number than original_minval, "
+            f"got {high:g}"
         )
     return augment_colors.make_normalize_image(
-        (low, high),
-        (
-            fields.number(config, "target_minval", fields.ANY),
-            fields.number(config, "target_maxval", fields.ANY),
-        ),
+        (low, high), (target_low, target_high)
     )
 
 

@@ -176,11 +176,7 @@ def test_rotation_has_no_fields():
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("normalize_image {}", "original_maxval: must be above.*got 0"),
-        (
-            "normalize_image { original_minval: 5 original_maxval: 4 }",
-            "original_minval: must be at most original_maxval.*4, got 5",
-        ),
+        ("normalize_image {}", "original_maxval: must be another.*got 0"),
         (
             "normalize_image { original_maxval: 9 target_maxval: inf }",
             "target_maxval: must be finite",

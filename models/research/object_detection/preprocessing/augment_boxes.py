@@ -90,7 +90,9 @@ def random_rotation90(
     )
     image = examples.pixels(example[Fields.image])
     rotated[Fields.image] = tf.cond(
-        do_rotate, lambda: tf.image.rot90(image), lambda: image
+        do_rotate,
+        lambda: tf.reverse(tf.transpose(image, [1, 0, 2]), [0]),
+        lambda: image,
     )
     return rotated
 

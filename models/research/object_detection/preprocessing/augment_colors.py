@@ -33,14 +33,13 @@ def make_normalize_image(
         target_range: lowest and highest value of the result.
 
     Raises:
-        ValueError: the original range is empty.
+        ValueError: both ends of the original range are the same.
     """
     low, high = original_range
     target_low, target_high = target_range
-    if not low < high:
+    if low == high:
         raise ValueError(
-            "original_minval must be below original_maxval, got "
-            f"{low:g} and {high:g}"
+            f"original_range must have two different ends, got {low:g} twice"
         )
     scale = (target_high - target_low) / (high - low)
 

@@ -49,7 +49,7 @@ def test_normalize_image_maps_range_to_range():
     np.testing.assert_allclose(
         apply(step, image), [[[-1, 3, 1], [-1.2, 0, 3.9]]], rtol=1e-6
     )
-    with pytest.raises(ValueError, match="original_minval.*5 and 5"):
+    with pytest.raises(ValueError, match="original_range.*5 twice"):
         augment_colors.make_normalize_image((5.0, 5.0))
 
 

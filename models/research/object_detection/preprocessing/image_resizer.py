@@ -128,7 +128,7 @@ class KeepAspectRatioResizer:
         images = tf.convert_to_tensor(images)
         size_px = self._target_size_px(images, height_axis=-3)
         resized = _resize(images, size_px, self.method)
-        pad_values = tf.constant(self.per_channel_pad_value)
+        pad_values = tf.constant(self.per_channel_pad_value, tf.float32)
         if self.convert_to_grayscale:
             resized = _to_grayscale(resized)
             pad_values = tf.image.rgb_to_grayscale(pad_values)
