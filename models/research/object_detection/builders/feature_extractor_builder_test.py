@@ -222,3 +222,51 @@ def test_fields_that_do_nothing_are_named(kind, fields, caplog):
         f"feature_extractor.{field}: has no effect on {kind}"
         for field in fields
     )
+
+
+MOBILENET_V2 = """
+    depth_multiplier: 0.35
+    conv_hyperparams {
+      activation: NONE
+      initializer { random_normal_initializer { stddev: 0.3 } }
+      batch_norm { center: false scale: false }
+    }
+    override_base_feature_extractor_hyperparams: true
+"""
+
+
+@pytest.mark.parametrize(
+    ("kind", "leaves", "is_linear"),
+    [
+        ("ssd_mobilenet_v2", {"weights", "gamma", "beta"}, False),
+        ("ssd_mobilenet_v2_fpn", {"weights", "gamma", "beta"}, False),
+        ("ssd_mobilenet_v2_keras", {"weights"}, True),
+    ],
+)
+def test_what_of_mobilenet_v2_a_config_overrides(kind, leaves, is_linear):
+    extractor = build(f"type: '{kind}' {MOBILENET_V2}")
+    first = "FeatureExtractor/MobilenetV2/Conv/"
+    found = {
+        name.rsplit("/", 1)[1]
+        for name, variable in naming.checkpoint_variables(extractor).items()
+        if name.startswith(first) and variable.trainable
+    }
+    assert found == leaves
+    images = np.random.RandomState(0).uniform(-1, 1, (1, 33, 35, 3))
+    outputs = extractor._backbone(images.astype(np.float32))["layer_1"]
+    assert (np.min(outputs) < 0) == is_linear
+
+
+@pytest.mark.parametrize("freezes", [False, True])
+def test_mobilenet_v2_keeps_its_normalisation(freezes):
+    """Without one in the config, freeze_batchnorm governs the network's."""
+    config = parse(f"type: 'ssd_mobilenet_v2' {MOBILENET_V2}")
+    config.conv_hyperparams.ClearField("batch_norm")
+    extractor = feature_extractor_builder.build(
+        config, True, freeze_batchnorm=freezes
+    )
+    norm = extractor._backbone._first._norms[0]
+    assert norm.uses_batch_statistics(training=True) != freezes
+    names = naming.checkpoint_variables(extractor)
+    extra = "FeatureExtractor/MobilenetV2/layer_19_1_Conv2d_2_1x1_89"
+    assert f"{extra}/biases" in names
