@@ -1,128 +1,28 @@
 """Evaluation of a detector that reads its answer from the pixels."""
 
-import io
-import sys
-
-import keras
 import numpy as np
 import pytest
-import tensorflow as tf
 from PIL import Image
 from tensorboard.backend.event_processing import event_accumulator
 
 from object_detection import eval_util
 from object_detection.builders import evaluator_builder
 from object_detection.core import errors
-from object_detection.core.containers import Groundtruth
 from object_detection.protos import eval_pb2
 from object_detection.utils import evaluation_files
 from object_detection.utils import visualization_utils as vis
+from object_detection.utils.pixel_detector import (
+    CATEGORIES,
+    HEIGHT,
+    WIDTH,
+    PixelDetector,
+    dataset_of,
+    example,
+    groundtruth_from_labels,
+    random_examples,
+)
 
-CATEGORIES = [{"id": 1, "name": "cat"}, {"id": 2, "name": "dog"}]
-HEIGHT, WIDTH, MAX_BOXES = 20, 30, 3
 MAP = "DetectionBoxes_Precision/mAP"
-
-
-class PixelDetector:
-    """Detects boxes whose numbers are the first pixels of the image.
-
-    Row d of the image is detection d: ymin, xmin, ymax, xmax, score, each
-    divided by 255, then the class.
-    """
-
-    def __init__(self):
-        self.num_traces = 0
-
-    def normalize(self, images):
-        return images / 255.0
-
-    def predict(self, images, true_shapes, training=None):
-        assert training is False
-        self.num_traces += 1
-        return {
-            "box_encodings": images[:, :MAX_BOXES, :4, 0],
-            "class_predictions_with_background": images[:, :MAX_BOXES, 4:6, 0],
-            "anchors": keras.ops.zeros([MAX_BOXES, 4]),
-            "image_size": keras.ops.ones([2]),
-        }
-
-    def loss(self, predictions, true_shapes, groundtruth, training=None):
-        assert training is False
-        # Normalised over the batch, so that it would depend on its size.
-        error = predictions["box_encodings"] - groundtruth.boxes
-        num_boxes = tf.reduce_sum(tf.cast(groundtruth.num_boxes, tf.float32))
-        return {
-            "Loss/localization_loss": tf.reduce_sum(tf.abs(error))
-            / tf.maximum(num_boxes, 1.0),
-            "Loss/classification_loss": tf.reduce_mean(
-                predictions["class_predictions_with_background"]
-            ),
-        }
-
-    def postprocess(self, predictions, true_shapes):
-        scores = predictions["class_predictions_with_background"]
-        return {
-            "detection_boxes": predictions["box_encodings"],
-            "detection_scores": scores[..., 0],
-            "detection_classes": tf.round(scores[..., 1] * 255.0),
-            "num_detections": tf.reduce_sum(
-                tf.cast(scores[..., 0] > 0, tf.float32), axis=1
-            ),
-        }
-
-    def regularization_loss(self):
-        return tf.constant(0.25)
-
-
-def groundtruth_from_labels(labels):
-    boxes = labels["groundtruth_boxes"]
-    return Groundtruth(
-        boxes=boxes,
-        classes=labels["groundtruth_classes"],
-        weights=tf.ones_like(boxes[..., 0]),
-        num_boxes=labels["num_groundtruth_boxes"],
-    )
-
-
-def example(
-    source_id="7", found=(), boxes=(), classes=(), size=(200, 600), **optional
-):
-    """One image.
-
-    Args:
-        found: rows of (ymin, xmin, ymax, xmax, score, class from 0), the
-            first five in 0..255.
-        boxes: groundtruth in 0..255 of the padded image.
-    """
-    image = np.zeros((HEIGHT, WIDTH, 3), np.float32)
-    for row, values in enumerate(found):
-        image[row, :6] = np.array(values, np.float32)[:, np.newaxis]
-    padded = np.zeros((MAX_BOXES, 4), np.float32)
-    padded[: len(boxes)] = np.array(boxes, np.float32).reshape(-1, 4) / 255
-    one_hot = np.zeros((MAX_BOXES, 2), np.float32)
-    one_hot[np.arange(len(classes)), list(classes)] = 1
-    features = {
-        "image": image,
-        "true_image_shape": np.array([HEIGHT, WIDTH, 3], np.int32),
-        "original_image_spatial_shape": np.array(size, np.int32),
-        "source_id": source_id,
-    }
-    labels = {
-        "num_groundtruth_boxes": np.int32(len(boxes)),
-        "groundtruth_boxes": padded,
-        "groundtruth_classes": one_hot,
-        "groundtruth_area": np.full(MAX_BOXES, -1, np.float32),
-    }
-    for name, values in optional.items():
-        column = np.zeros(MAX_BOXES, np.asarray(values).dtype)
-        column[: len(values)] = values
-        labels[f"groundtruth_{name}"] = column
-    return features, labels
-
-
-def dataset_of(examples, batch_size=1):
-    stacked = tf.nest.map_structure(lambda *x: np.stack(x), *examples)
-    return tf.data.Dataset.from_tensor_slices(stacked).batch(batch_size)
 
 
 def evaluate(examples, batch_size=1, model=None, config=None, **kwargs):
@@ -136,33 +36,6 @@ def evaluate(examples, batch_size=1, model=None, config=None, **kwargs):
         visualization=evaluator_builder.build_visualization(config),
         **kwargs,
     )
-
-
-def random_examples(count, seed=3):
-    rng = np.random.default_rng(seed)
-    examples = []
-    for number in range(count):
-        corners = rng.integers(0, 120, (MAX_BOXES, 2))
-        boxes = np.hstack([corners, corners + rng.integers(20, 130, (3, 2))])
-        classes = rng.integers(0, 2, MAX_BOXES)
-        num_boxes = rng.integers(0, MAX_BOXES + 1)
-        found = [
-            (*(box + rng.integers(-3, 4, 4)).clip(0, 255), score, class_id)
-            for box, score, class_id in zip(
-                boxes, rng.integers(0, 255, MAX_BOXES), classes, strict=True
-            )
-        ]
-        examples.append(
-            example(
-                f"image {number}",
-                found,
-                boxes[:num_boxes],
-                classes[:num_boxes],
-                size=rng.integers(30, 900, 2),
-                is_crowd=rng.random(num_boxes) < 0.2,
-            )
-        )
-    return examples
 
 
 def test_every_batch_size_gives_the_same_numbers_with_one_trace():
@@ -345,79 +218,6 @@ def test_table_is_printed(capsys):
         " Average Precision  (AP) @[ IoU=0.50:0.95 | area=   all | "
     )
     assert printed.count("\n") == 12
-
-
-ALL_SETS = evaluator_builder.METRIC_SETS
-
-
-def mean_of(prefix, evaluation):
-    return evaluation.metrics[f"{prefix}_Precision/mAP@0.5IOU"]
-
-
-def test_all_sets_are_measured_at_once_whatever_the_batch_size(capsys):
-    config = eval_pb2.EvalConfig(metrics_set=ALL_SETS)
-    examples = random_examples(7)
-    first, second = (evaluate(examples, size, config=config) for size in (1, 4))
-    assert second.metrics == pytest.approx(first.metrics, rel=1e-6)
-    # COCO's twelve, four times the mean and two classes, four losses.
-    assert len(first.metrics) == 12 + 4 * 3 + 4
-    assert 0 < mean_of("PascalBoxes", first) < 1
-    assert len(first.categories[0].precision_50) == 101
-    assert first.table in capsys.readouterr().out
-    for title in ("Average Precision", "Pascal VOC @", "Challenge 2018 @"):
-        assert title in first.table
-
-
-def test_flags_and_image_labels_of_records_reach_the_sets():
-    config = eval_pb2.EvalConfig(metrics_set=ALL_SETS[1:])
-    box, other = [10, 20, 110, 220], [130, 30, 250, 90]
-    found = [(*box, 200, 0), (10, 20, 60, 70, 150, 0), (*other, 250, 1)]
-
-    def means(image_classes, **flags):
-        features, labels = example("1", found, [box, box], [0, 0], **flags)
-        labels["groundtruth_image_classes"] = np.array(image_classes, "f4")
-        evaluation = evaluate([(features, labels)], config=config)
-        return [
-            mean_of(prefix, evaluation)
-            for prefix in ("PascalBoxes", "OpenImagesV2")
-        ] + [mean_of("OpenImagesChallenge2018", evaluation)]
-
-    # Of two boxes on one place the first is found.
-    assert means([0, 0]) == pytest.approx([0.5] * 3)
-    assert means([0, 0], difficult=[0, 1]) == pytest.approx([1.0] * 3)
-    assert means([0, 0], group_of=[0, 1]) == pytest.approx([1.0] * 3)
-    # Two groups of which one is found; worth nothing but in the challenge.
-    both = means([0, 0], group_of=[1, 1])
-    assert np.isnan(both[:2]).all() and both[2] == pytest.approx(0.5)
-
-    def dogs_found(image_classes):
-        features, labels = example("1", found, [box], [0])
-        labels["groundtruth_image_classes"] = np.array(image_classes, "f4")
-        _, dog = evaluate(
-            [(features, labels)],
-            config=eval_pb2.EvalConfig(metrics_set=ALL_SETS[4:]),
-        ).categories
-        return dog.num_detections
-
-    assert dogs_found([0, 0]) == 0
-    assert dogs_found([0, 1]) == 1
-
-
-def test_table_with_any_name_is_printed_to_any_terminal(monkeypatch):
-    content = io.BytesIO()
-    terminal = io.TextIOWrapper(content, encoding="ascii")
-    monkeypatch.setattr(sys, "stdout", terminal)
-    categories = [{"id": 1, "name": "信"}, {"id": 2, "name": "dog"}]
-    config = eval_pb2.EvalConfig(metrics_set=ALL_SETS[1:2])
-    evaluation = eval_util.evaluate(
-        PixelDetector(),
-        dataset_of([example("1", [], [[10, 20, 110, 220]], [0])]),
-        evaluator_builder.build(config, categories),
-        categories,
-        groundtruth_from_labels,
-    )
-    assert "信" in evaluation.table
-    assert rb"detections: \u4fe1" in content.getvalue()
 
 
 def test_pictures_are_of_the_first_images_in_proportion_of_the_original():
