@@ -108,7 +108,7 @@ class ConvBlock(keras.layers.Layer):
         if not self._output_quantizer.is_enabled:
             return [self._conv.kernels()] * len(self._norms)
         return [
-            self._conv.to_compute_dtype(_round_folded(self._conv, norm, q))
+            self._conv.to_compute_dtype(_rounded_unfolded(self._conv, norm, q))
             for norm, q in zip(
                 self._norms, self._kernel_quantizers, strict=True
             )
@@ -130,39 +130,36 @@ def _kernel_quantizers(
     ]
 
 
-def _round_folded(
+def _rounded_unfolded(
     conv: conv_layers.Convolution,
     norm: batch_norm.BatchNorm,
     quantizers: Sequence[quantization.FakeQuantizer],
 ) -> tuple[Tensor, ...]:
-    """Returns float32 kernels, rounded as if the norm were folded in.
+    """Returns float32 kernels, rounded as they are with the norm folded in.
 
     That norm's scale takes part in the rounding alone: its gradient comes
     from the normalisation that follows.
     """
-    kernels = tuple(map(ops.convert_to_tensor, conv.float32_kernels()))
-    scale = ops.stop_gradient(norm.scale_and_shift()[0])
-    folded = conv.scale_outputs(kernels, scale)
-    roundings = [
-        quantizer.rounding([kernel], training=True)
-        for quantizer, kernel in zip(quantizers, folded, strict=True)
+    kernels = conv.float32_kernels()
+    is_on = quantizers[0].quantization.is_on()
+    # Before the delay a scale of 1 leaves every bit as it is.
+    scale = ops.where(is_on, norm.scale_and_shift()[0], 1.0)
+    scale = ops.stop_gradient(scale)
+    rounded = [
+        quantizer.fake_quantize([kernel], training=True)[0]
+        for quantizer, kernel in zip(
+            quantizers, conv.scale_outputs(kernels, scale), strict=True
+        )
     ]
-
-    def rounded_kernels() -> tuple[Tensor, ...]:
-        # Folding erases a channel of scale 0. It keeps its weights here, or
-        # its scale would have no gradient any more.
-        is_erased = ops.equal(scale, 0.0)
-        unfolding = ops.where(
-            is_erased, 0.0, 1.0 / ops.where(is_erased, 1.0, scale)
-        )
-        *others, last = conv.scale_outputs(
-            [r(kernel) for r, kernel in zip(roundings, folded, strict=True)],
-            unfolding,
-        )
-        erased = conv.scale_outputs(kernels, ops.cast(is_erased, "float32"))
-        return (*others, last + erased[-1])
-
-    return quantizers[0].quantization.choose(rounded_kernels, lambda: kernels)
+    # A scale of 0 erases a channel. It keeps its weights here, or its scale
+    # would have no gradient any more.
+    is_erased = ops.equal(scale, 0.0)
+    unfolding = ops.where(
+        is_erased, 0.0, 1.0 / ops.where(is_erased, 1.0, scale)
+    )
+    *others, last = conv.scale_outputs(rounded, unfolding)
+    erased = conv.scale_outputs(kernels, ops.cast(is_erased, "float32"))
+    return (*others, last + erased[-1])
 
 
 def conv_block(

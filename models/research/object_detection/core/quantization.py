@@ -10,7 +10,7 @@ a `FakeQuantizer` wherever its numbers are rounded; they do nothing until
 import dataclasses
 import functools
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -49,13 +49,9 @@ class Quantization:
         )
     )
 
-    def choose(
-        self, quantized: Callable[[], Any], plain: Callable[[], Any]
-    ) -> Any:  # noqa: ANN401
-        """Returns the first's result from the delay on, before the second's."""
-        return ops.cond(
-            ops.greater_equal(self.step.value, self.delay), quantized, plain
-        )
+    def is_on(self) -> Tensor:
+        """Returns a bool scalar, whether the delay is over."""
+        return ops.greater_equal(self.step.value, self.delay)
 
 
 def enable(quantization: Quantization, *networks: keras.layers.Layer) -> None:
@@ -70,11 +66,12 @@ def enable(quantization: Quantization, *networks: keras.layers.Layer) -> None:
 class FakeQuantizer(keras.layers.Layer):
     """Rounds some tensors of a network to the steps of one range.
 
-    A training step moves the range towards the least and greatest value of
-    its tensors, before the delay too: `min = decay * min + (1 - decay) *
-    least`, from the first step's values. It always has zero inside. The range
-    is stored under `<scope>/min` and `<scope>/max`; both zero mean that it is
-    not known, and then inference uses that of its own tensors.
+    The range is stored under `<scope>/min` and `<scope>/max`, with zero always
+    inside; both zero mean that it is not known, and then inference uses that
+    of its own tensors. That of activations moves in every training step, those
+    before the delay included: `min = decay * min + (1 - decay) * least`, from
+    the first step's values. That of weights is what the last quantized step
+    had, and not known before.
     """
 
     def __init__(self, scope: str, *, is_of_weights: bool = False) -> None:
@@ -82,8 +79,8 @@ class FakeQuantizer(keras.layers.Layer):
 
         Args:
             scope: such as 'FeatureExtractor/MobilenetV1/Conv2d_0/act_quant'.
-            is_of_weights: 255 numbers in place of 256, between the least and
-                greatest value of the last step alone.
+            is_of_weights: whether it rounds weights, to 255 numbers in place
+                of the 256 of activations.
         """
         super().__init__(dtype="float32", autocast=False)
         self.scope = scope
@@ -99,7 +96,11 @@ class FakeQuantizer(keras.layers.Layer):
 
     def _variable(self, name: str) -> keras.Variable:
         return self.add_weight(
-            name=name, shape=(), initializer="zeros", trainable=False
+            name=name,
+            shape=(),
+            initializer="zeros",
+            trainable=False,
+            autocast=False,
         )
 
     def named_variables(self) -> dict[str, keras.Variable]:
@@ -126,62 +127,56 @@ class FakeQuantizer(keras.layers.Layer):
             tensors: that share the range.
             training: whether the range follows them.
         """
+        tensors = list(tensors)
         if not self.is_enabled:
-            return list(tensors)
-        rounding = self.rounding(tensors, training)
-        return self.quantization.choose(
-            lambda: [rounding(tensor) for tensor in tensors],
-            lambda: list(tensors),
-        )
-
-    def rounding(
-        self, tensors: Sequence[Tensor], training: bool
-    ) -> Callable[[Tensor], Tensor]:
-        """Returns the function that rounds, whatever the delay is.
-
-        Args:
-            tensors: what it will be called with.
-            training: whether the range follows them.
-        """
-        stored = (
-            ops.convert_to_tensor(self._low.value),
-            ops.convert_to_tensor(self._high.value),
-        )
-        is_known = stored[1] > stored[0]
-        if training:
-            low, high = self._follow(_range_of(tensors), stored, is_known)
-        else:
-            low, high = ops.cond(
-                is_known, lambda: stored, lambda: _range_of(tensors)
-            )
-        return functools.partial(
+            return tensors
+        is_on = self.quantization.is_on()
+        low, high = self._range(tensors, is_on, training)
+        rounded = functools.partial(
             kernels.fake_quant,
-            low=low,
-            high=high,
+            # Here, so that no gradient of the range is even begun.
+            low=ops.stop_gradient(low),
+            high=ops.stop_gradient(high),
             is_narrow=self._is_of_weights,
         )
+        if self._is_of_weights:
+            # They are few: a branch would cost more than rounding in vain.
+            return [ops.where(is_on, rounded(t), t) for t in tensors]
+        return ops.cond(
+            is_on, lambda: [rounded(t) for t in tensors], lambda: tensors
+        )
 
-    def _follow(
-        self,
-        observed: tuple[Tensor, Tensor],
-        stored: tuple[Tensor, Tensor],
-        is_known: Tensor,
-    ) -> list[Tensor]:
-        decay = 0.0 if self._is_of_weights else _ACTIVATION_DECAY
-        ends = [
-            ops.where(is_known, decay * old + (1.0 - decay) * new, new)
-            for old, new in zip(stored, observed, strict=True)
-        ]
-        self._low.assign(ends[0])
-        self._high.assign(ends[1])
-        return ends
+    def _range(
+        self, tensors: list[Tensor], is_on: Tensor, training: bool
+    ) -> tuple[Tensor, Tensor]:
+        """Returns both ends, after a training step has moved them."""
+        low = ops.convert_to_tensor(self._low.value)
+        high = ops.convert_to_tensor(self._high.value)
+        is_known = high > low
+        if not training:
+            return ops.cond(
+                is_known, lambda: (low, high), lambda: _range_of(tensors)
+            )
+        new_low, new_high = _range_of(tensors)
+        if self._is_of_weights:
+            self._low.assign(ops.where(is_on, new_low, 0.0))
+            self._high.assign(ops.where(is_on, new_high, 0.0))
+        else:
+            new_low = ops.where(is_known, _average(low, new_low), new_low)
+            new_high = ops.where(is_known, _average(high, new_high), new_high)
+            self._low.assign(new_low)
+            self._high.assign(new_high)
+        return new_low, new_high
+
+
+def _average(old: Tensor, new: Tensor) -> Tensor:
+    return _ACTIVATION_DECAY * old + (1.0 - _ACTIVATION_DECAY) * new
 
 
 def _range_of(tensors: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
     """Returns two float32 scalars that have zero and all values between."""
-    low = high = ops.zeros(())
+    low = high = ops.zeros((), "float32")
     for tensor in tensors:
-        values = ops.stop_gradient(tensor)
-        low = ops.minimum(low, ops.cast(ops.min(values), "float32"))
-        high = ops.maximum(high, ops.cast(ops.max(values), "float32"))
+        low = ops.minimum(low, ops.cast(ops.min(tensor), "float32"))
+        high = ops.maximum(high, ops.cast(ops.max(tensor), "float32"))
     return low, high
