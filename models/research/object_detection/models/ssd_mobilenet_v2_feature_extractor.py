@@ -13,8 +13,11 @@ def build(
 ) -> ssd_feature_extractor.SSDFeatureExtractor:
     """Builds six maps, from stride 16 on.
 
-    Keras' variant of the network (`ssd_mobilenet_v2_keras`) is the same one:
-    its `block_13_expand_relu` and `out_relu` are these endpoints.
+    Keras' variant (`ssd_mobilenet_v2_keras`) is the same network: its
+    `block_13_expand_relu` and `out_relu` are these endpoints. Differs from
+    the TF1 API: its variables have these names, too, so it takes the
+    checkpoints of `ssd_mobilenet_v2`. The names that Keras gives by itself
+    depend on what a process has built before.
     """
     backbone = mobilenet_v2.MobileNetV2(
         _SCOPE,
