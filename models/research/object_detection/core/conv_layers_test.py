@@ -202,6 +202,24 @@ def test_regularization_is_of_the_kernels_alone():
     np.testing.assert_allclose(float(found), expected, rtol=1e-5)
 
 
+def test_a_shared_kernel_is_regularized_once_here_by_its_magnitudes():
+    class Heads(keras.layers.Layer):
+        def __init__(self):
+            super().__init__()
+            hyperparams = hyperparams_lib.ConvHyperparams(
+                keras.initializers.RandomNormal(), keras.regularizers.L1(0.3)
+            )
+            self.shared = conv_layers.Conv2D("c", 2, 3, 3, hyperparams)
+            self.levels = [self.shared, self.shared]
+            self.built = True
+
+    heads = Heads()
+    kernel = heads.shared.named_variables()["c/weights"].value
+    found = conv_layers.regularization_loss(heads.variables)
+    expected = 0.3 * np.sum(np.abs(kernel))
+    np.testing.assert_allclose(float(found), expected, rtol=1e-5)
+
+
 def test_no_regularizer_costs_nothing():
     hyperparams = hyperparams_lib.ConvHyperparams(keras.initializers.Ones())
     conv = conv_layers.Conv2D("c", 2, 3, 3, hyperparams)

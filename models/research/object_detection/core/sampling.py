@@ -164,18 +164,7 @@ class HardExampleMiner:
         gt_index_BA = gather.take_rows(match.gt_index, order_BA)
         is_positive_BA = ops.logical_and(is_kept_BA, gt_index_BA >= 0)
         if self.max_negatives_per_positive:
-            is_negative_BA = ops.logical_and(
-                is_kept_BA, ops.equal(gt_index_BA, matcher.UNMATCHED)
-            )
-            limit_B1 = ops.maximum(
-                self.min_negatives,
-                self.max_negatives_per_positive * _count(is_positive_BA),
-            )
-            num_so_far_BA = ops.cumsum(ops.cast(is_negative_BA, "int32"), 1)
-            is_kept_BA = ops.logical_or(
-                is_positive_BA,
-                ops.logical_and(is_kept_BA, num_so_far_BA <= limit_B1),
-            )
+            is_kept_BA = self._within_limit(is_kept_BA, gt_index_BA)
         num_kept = _mean_count(is_kept_BA)
         num_positives = _mean_count(is_positive_BA)
         in_anchor_order_BA = ops.cast(ops.argsort(order_BA, axis=1), "int32")
@@ -188,6 +177,25 @@ class HardExampleMiner:
                 "HardExampleMiner/NumNegatives": num_kept - num_positives,
             },
         )
+
+    def _within_limit(self, is_kept_BA: Tensor, gt_index_BA: Tensor) -> Tensor:
+        """Drops what comes after the last negative allowed, but no positive.
+
+        Args:
+            is_kept_BA: bool [B, A], in falling order of the loss.
+            gt_index_BA: int32 [B, A], in the same order.
+        """
+        is_positive_BA = ops.logical_and(is_kept_BA, gt_index_BA >= 0)
+        is_negative_BA = ops.logical_and(
+            is_kept_BA, ops.equal(gt_index_BA, matcher.UNMATCHED)
+        )
+        limit_B1 = ops.maximum(
+            self.min_negatives,
+            self.max_negatives_per_positive * _count(is_positive_BA),
+        )
+        num_so_far_BA = ops.cumsum(ops.cast(is_negative_BA, "int32"), axis=1)
+        is_early_BA = ops.logical_and(is_kept_BA, num_so_far_BA <= limit_B1)
+        return ops.logical_or(is_positive_BA, is_early_BA)
 
 
 def _count(is_it_BA: Tensor) -> Tensor:

@@ -207,6 +207,7 @@ def test_tensorboard_shows_losses_rate_speed_and_assignment(tmp_path):
         "global_step/sec",
         "global_norm/gradient_norm",
         "TargetAssignment/AvgNumGroundtruthBoxes",
+        "Loss/NumBoxes",
     ):
         assert sorted(curves[tag]) == [2, 4, 6], tag
     # The rate of an update is that of the number of updates before it.
