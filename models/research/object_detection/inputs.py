@@ -7,6 +7,7 @@ Record order, augmentation and therefore every batch are a pure function of
 """
 
 import contextlib
+import dataclasses
 from collections.abc import Callable, Iterator
 
 import tensorflow as tf
@@ -19,6 +20,7 @@ from object_detection.builders import (
 from object_detection.core import containers, errors, standard_fields
 from object_detection.data_decoders import (
     failure_finder,
+    reading_report,
     record_stream,
     tf_example_decoder,
 )
@@ -46,6 +48,7 @@ def create_train_input_fn(
     start_step: int = 0,
     num_shards: int = 1,
     shard_index: int = 0,
+    report: reading_report.ReadingReport | None = None,
 ) -> Callable[..., tf.data.Dataset]:
     """Checks the configuration of the training input and finds its files.
 
@@ -58,6 +61,9 @@ def create_train_input_fn(
         start_step: batches to leave out at the beginning.
         num_shards: how many processes share the records.
         shard_index: which of them this one is.
+        report: gets what is wrong with records; None stops at the first that
+            cannot be read. Where records are skipped, a stream that is taken
+            up repeats as many as were skipped before.
 
     Returns:
         input_fn(start_step=start_step), which returns a dataset of
@@ -79,6 +85,7 @@ def create_train_input_fn(
         shard_index=shard_index,
     )
     source.stream.require_records()
+    report = report or reading_report.ReadingReport()
     resizer = _build_resizer(model_config, train_input_reader, batch_size)
     make_rows = transform.Transform(
         resizer=resizer,
@@ -98,6 +105,7 @@ def create_train_input_fn(
         return _batches(
             source,
             make_rows,
+            report,
             batch_size=batch_size,
             start=start_step * batch_size,
             draw_stream=seed % _MAX_SEED * _MAX_SHARDS + shard_index,
@@ -118,6 +126,7 @@ def create_eval_input_fn(
     num_shards: int = 1,
     shard_index: int = 0,
     repeat: bool = False,
+    report: reading_report.ReadingReport | None = None,
 ) -> Callable[[], tf.data.Dataset]:
     """Checks the configuration of an evaluation input and finds its files.
 
@@ -131,6 +140,7 @@ def create_eval_input_fn(
         num_shards: how many processes share the records.
         shard_index: which of them this one is.
         repeat: start again at the end, for ever.
+        report: see `create_train_input_fn`.
 
     Returns:
         input_fn(), which returns a dataset of (features, labels) with each
@@ -169,6 +179,7 @@ def create_eval_input_fn(
         shard_index=shard_index,
     )
     source.stream.require_records(of_all_shards=not repeat)
+    report = report or reading_report.ReadingReport()
     make_rows = transform.Transform(
         resizer=_build_resizer(model_config, eval_input_reader, batch_size),
         num_classes=model_config.ssd.num_classes,
@@ -180,6 +191,7 @@ def create_eval_input_fn(
         return _batches(
             source,
             make_rows,
+            report,
             batch_size=batch_size,
             start=0,
             draw_stream=0,
@@ -217,8 +229,13 @@ def explain_failure(error: BaseException) -> errors.DetectionError | None:
 
 
 @contextlib.contextmanager
-def errors_explained() -> Iterator[None]:
+def errors_explained(
+    report: reading_report.ReadingReport | None = None,
+) -> Iterator[None]:
     """Turns what TensorFlow raises in the block into an error of one line.
+
+    Args:
+        report: logged at the end of the block, however it ends.
 
     Raises:
         DataError: names the record.
@@ -239,11 +256,15 @@ def errors_explained() -> Iterator[None]:
         if explained is None:
             raise
         raise explained from error
+    finally:
+        if report is not None:
+            report.log()
 
 
 def _batches(
     source: dataset_builder.RecordSource,
     make_rows: transform.Transform,
+    report: reading_report.ReadingReport,
     *,
     batch_size: int,
     start: int,
@@ -251,37 +272,48 @@ def _batches(
     num_prefetch_batches: int,
     drop_remainder: bool,
 ) -> tf.data.Dataset:
-    decoder = tf_example_decoder.TfExampleDecoder(source.decoder_options)
+    options = source.decoder_options
+    decoder = tf_example_decoder.TfExampleDecoder(options)
     watched = failure_finder.make_watch(
-        source.stream, source.decoder_options, batch_size, start
+        source.stream, options, batch_size, start, report
+    )
+    stream = dataclasses.replace(
+        source.stream, reads_past_damage=report.max_bad_records > 0
     )
 
     @tf.autograph.experimental.do_not_convert
     def to_row(record: record_stream.Record) -> tuple:
         seed = tf.stack([tf.constant(draw_stream, tf.int64), record.position])
-        rows = make_rows(decoder.decode(record.serialized), seed)
-        return record.position, *rows
+        example = decoder.decode(record.serialized)
+        is_missized = example.pop(Fields.is_size_misstated)
+        return record.position, is_missized, *make_rows(example, seed)
 
     @tf.autograph.experimental.do_not_convert
-    def note_position(
-        positions_B: tf.Tensor, features: dict, labels: dict
+    def take_notes(
+        positions_B: tf.Tensor,
+        is_missized_B: tf.Tensor,
+        features: dict,
+        labels: dict,
     ) -> tuple[dict, dict]:
+        num_missized = tf.reduce_sum(tf.cast(is_missized_B, tf.int64))
         with tf.control_dependencies(
-            [watched.last_position.assign(positions_B[-1])]
+            [
+                watched.last_position.assign(positions_B[-1]),
+                report.num_missized.assign_add(num_missized),
+            ]
         ):
             return tf.nest.map_structure(tf.identity, (features, labels))
 
     batches = (
-        source.stream.dataset(start)
-        .map(to_row, num_parallel_calls=tf.data.AUTOTUNE)
+        report.rows(stream.dataset(start), to_row, options)
         .batch(batch_size, drop_remainder=drop_remainder)
         .prefetch(num_prefetch_batches)
         # After the prefetch, so that it is the batch handed out last.
-        .map(note_position)
+        .map(take_notes)
     )
-    options = tf.data.Options()
-    options.experimental_optimization.inject_prefetch = False
-    batches = batches.with_options(options)
+    dataset_options = tf.data.Options()
+    dataset_options.experimental_optimization.inject_prefetch = False
+    batches = batches.with_options(dataset_options)
     failure_finder.watch(batches, watched)
     return batches
 

@@ -8,6 +8,7 @@ from google.protobuf import text_format
 from object_detection import inputs
 from object_detection.core import errors
 from object_detection.core.standard_fields import InputDataFields as Fields
+from object_detection.data_decoders import reading_report
 from object_detection.data_decoders.sample_records import (
     encode,
     make_example,
@@ -248,3 +249,54 @@ def test_errors_in_a_block_become_one_line(folder):
         eval_batches(pipeline(folder))
     with pytest.raises(KeyError), inputs.errors_explained():
         raise KeyError("not of the input")
+
+
+def test_bad_records_are_skipped_when_allowed(folder, caplog):
+    bad = record(1, image__encoded=[encode(make_pixels(40, 60))[:900]])
+    write_records(folder / "b.record", [record(4), bad, record(6)])
+    config = pipeline(folder)
+
+    def batches(max_bad_records):
+        report = reading_report.ReadingReport(max_bad_records)
+        input_fn = inputs.create_eval_input_fn(
+            config.eval_config,
+            config.eval_input_reader[0],
+            config.model,
+            batch_size=4,
+            report=report,
+        )
+        with inputs.errors_explained(report):
+            return list(input_fn())
+
+    source_ids = [
+        name
+        for features, _ in batches(1)
+        for name in features[Fields.source_id].numpy()
+    ]
+    assert source_ids == [b"100", b"101", b"102", b"103", b"104", b"106"]
+    assert f"1 bad records were skipped ({folder}/b.record: 1)" in caplog.text
+    write_records(folder / "b.record", [bad, bad])
+    with pytest.raises(errors.DataError, match="bad record number 2"):
+        batches(1)
+
+
+def test_wrong_sizes_are_counted_and_told_once(folder, caplog):
+    records = [record(n, image__height=[n], image__width=[1]) for n in range(5)]
+    write_records(folder / "a.record", [*records, record(20)])
+    (folder / "b.record").unlink()
+    config = pipeline(folder)
+    report = reading_report.ReadingReport()
+    input_fn = inputs.create_eval_input_fn(
+        config.eval_config,
+        config.eval_input_reader[0],
+        config.model,
+        batch_size=2,
+        report=report,
+    )
+    with inputs.errors_explained(report):
+        for features, _ in input_fn():
+            assert features[Fields.image].shape == (2, 12, 10, 3)
+    # A height of 1 says nothing.
+    assert int(report.num_missized.numpy()) == 4
+    (message,) = [entry.getMessage() for entry in caplog.records]
+    assert message.startswith("4 images that were read have another size")

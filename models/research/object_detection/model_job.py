@@ -13,6 +13,7 @@ from object_detection.builders import (
     model_builder,
     train_options_builder,
 )
+from object_detection.data_decoders import reading_report
 from object_detection.training import amp, distributed
 from object_detection.training.estimator import Estimator, InputFn
 from object_detection.training.options import TrainOptions
@@ -42,6 +43,7 @@ class EstimatorAndInputs(NamedTuple):
         eval_input_fns: by the directory that their results go to, that of the
             main set first: every example once.
         categories: the label map of each of them.
+        reading_report: what was wrong with the records read so far.
     """
 
     estimator: Estimator
@@ -51,6 +53,7 @@ class EstimatorAndInputs(NamedTuple):
     train_input_fn: TrainInputFn | None
     eval_input_fns: Mapping[str, InputFn]
     categories: Mapping[str, Sequence[label_map_util.Category]]
+    reading_report: reading_report.ReadingReport
 
 
 def create_estimator_and_inputs(
@@ -66,6 +69,7 @@ def create_estimator_and_inputs(
     seed: int = 0,
     compute_dtype: str = "float32",
     allow_xla: bool = False,
+    max_bad_records: int = 0,
 ) -> EstimatorAndInputs:
     """Reads a config and builds everything that it describes.
 
@@ -85,6 +89,7 @@ def create_estimator_and_inputs(
             dropout.
         compute_dtype: a key of `amp.POLICIES`.
         allow_xla: whether XLA compiles the training step.
+        max_bad_records: so many records that cannot be read are skipped.
 
     Raises:
         ConfigError: names the field or flag that cannot work.
@@ -105,6 +110,7 @@ def create_estimator_and_inputs(
     )
     eval_readers.check_label_maps(configs, readers, is_training)
     num_additional_channels = _check_inputs(configs, readers, is_training)
+    report = reading_report.ReadingReport(max_bad_records)
     # TensorFlow's shuffle takes no seed from a tensor when this one is 0.
     keras.utils.set_random_seed(seed + 1)
     model = model_builder.build(
@@ -135,7 +141,7 @@ def create_estimator_and_inputs(
             else None
         ),
         train_input_fn=(
-            _make_train_input_fn(configs, seed) if is_training else None
+            _make_train_input_fn(configs, seed, report) if is_training else None
         ),
         eval_input_fns={
             name: inputs.create_eval_input_fn(
@@ -144,6 +150,7 @@ def create_estimator_and_inputs(
                 configs["model"],
                 batch_size=configs["eval_config"].batch_size,
                 reader_path=reader.path,
+                report=report,
             )
             for name, reader in readers.items()
         },
@@ -153,6 +160,7 @@ def create_estimator_and_inputs(
             )
             for name, reader in readers.items()
         },
+        reading_report=report,
     )
 
 
@@ -189,7 +197,9 @@ def _check_inputs(
 
 
 def _make_train_input_fn(
-    configs: config_util.Configs, seed: int
+    configs: config_util.Configs,
+    seed: int,
+    report: reading_report.ReadingReport,
 ) -> Callable[[int], tf.data.Dataset]:
     def train_input_fn(start_step: int = 0) -> tf.data.Dataset:
         return inputs.create_train_input_fn(
@@ -201,6 +211,7 @@ def _make_train_input_fn(
             start_step=start_step,
             num_shards=distributed.size(),
             shard_index=distributed.rank(),
+            report=report,
         )()
 
     return train_input_fn

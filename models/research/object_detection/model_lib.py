@@ -78,7 +78,7 @@ def train_and_evaluate(
     estimator = job.estimator
     model_dir = estimator.config.model_dir
     with (
-        inputs.errors_explained(),
+        inputs.errors_explained(job.reading_report),
         signals.StopRequest() as stop,
         model_dir_lock.locked(model_dir),
     ):
@@ -135,7 +135,10 @@ def evaluate_once(
         CheckpointError: there is none, or it does not fit.
         DataError: a record cannot be read or there is none.
     """
-    with inputs.errors_explained(), signals.StopRequest() as stop:
+    with (
+        inputs.errors_explained(job.reading_report),
+        signals.StopRequest() as stop,
+    ):
         for directory in _sets_of(job, name):
             _evaluate(job, directory, report, checkpoint_path, stop)
 
@@ -166,7 +169,10 @@ def continuous_eval(
         DataError: a record cannot be read or there is none.
         SystemExit: after a signal.
     """
-    with inputs.errors_explained(), signals.StopRequest() as stop:
+    with (
+        inputs.errors_explained(job.reading_report),
+        signals.StopRequest() as stop,
+    ):
         for path in checkpoint_manager.new_checkpoints(
             checkpoint_dir, min_seconds, stop
         ):

@@ -43,6 +43,14 @@ flags.DEFINE_string(
 )
 flags.DEFINE_alias("report_file", "raport_file")
 
+# Input.
+flags.DEFINE_integer(
+    "max_bad_records",
+    0,
+    "Skip so many records that cannot be read, by name, before giving up.",
+    lower_bound=0,
+)
+
 # Training.
 flags.DEFINE_integer(
     "num_train_steps",
@@ -136,6 +144,7 @@ def main(_: list[str]) -> None:
         seed=FLAGS.seed,
         compute_dtype=amp.compute_dtype(FLAGS.amp, FLAGS.amp_dtype),
         allow_xla=FLAGS.allow_xla,
+        max_bad_records=FLAGS.max_bad_records,
     )
     report = exp_utils.setup_dllogger(
         FLAGS.raport_file, is_main_process=distributed.is_main_process()

@@ -14,6 +14,7 @@ class InputDataFields:
     source_id = "source_id"
     hash = "hash"
     original_image_spatial_shape = "original_image_spatial_shape"
+    is_size_misstated = "is_size_misstated"
     true_image_shape = "true_image_shape"
     original_image = "original_image"
     image_additional_channels = "image_additional_channels"

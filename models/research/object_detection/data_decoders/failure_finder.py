@@ -16,6 +16,7 @@ import tensorflow as tf
 
 from object_detection.core import errors
 from object_detection.data_decoders import (
+    reading_report,
     record_check,
     record_check_images,
     record_files,
@@ -36,12 +37,14 @@ class Watch(NamedTuple):
         batch_size: records a batch.
         last_position: scalar int64 variable, position of the last record
             handed out; -1 before the first.
+        report: ReadingReport, which may have stopped the reading.
     """
 
     stream: record_stream.RecordStream
     decoder_options: tf_example_decoder.DecoderOptions
     batch_size: int
     last_position: tf.Variable
+    report: reading_report.ReadingReport
 
 
 # Streams are forgotten with their datasets, which iterators keep alive.
@@ -55,11 +58,12 @@ def make_watch(
     decoder_options: tf_example_decoder.DecoderOptions,
     batch_size: int,
     start: int,
+    report: reading_report.ReadingReport,
 ) -> Watch:
     """Makes a watch of a stream that starts at position `start`."""
     with tf.device("CPU:0"):
         last_position = tf.Variable(start - 1, dtype=tf.int64, trainable=False)
-    return Watch(stream, decoder_options, batch_size, last_position)
+    return Watch(stream, decoder_options, batch_size, last_position, report)
 
 
 def watch(dataset: tf.data.Dataset, watched: Watch) -> None:
@@ -93,6 +97,10 @@ def explain(error: BaseException) -> errors.DetectionError | None:
             f"reading records: {record_check_images.describe_error(error)}"
         )
     watches = list(_watches.values())[::-1]
+    for watched in watches:
+        refusal = watched.report.refusal
+        if refusal is not None and str(refusal) in str(error):
+            return refusal
     for is_thorough in (False, True):
         for watched in watches:
             found = _find(watched, error, is_thorough)

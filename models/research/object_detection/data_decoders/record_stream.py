@@ -7,6 +7,7 @@ epochs are skipped without reading them.
 """
 
 import dataclasses
+from collections.abc import Callable
 from typing import NamedTuple
 
 import tensorflow as tf
@@ -18,6 +19,9 @@ from object_detection.data_decoders import record_files
 _READ_BUFFER_BYTES = 2**20
 
 _ENDLESS_EPOCHS = 2**62
+
+# Stands for a damaged record; no tf.Example.
+DAMAGED = b"\xffdamaged"
 
 
 class Record(NamedTuple):
@@ -58,6 +62,9 @@ class RecordStream:
         shuffle_buffer_size: records to choose the next from.
         seed: of the shuffles; not negative.
         num_epochs: how often each record is read; 0 for ever.
+        reads_past_damage: whether a record of which the checksum is wrong is
+            replaced by DAMAGED, else reading fails. Reading is slower then,
+            by about one opening of a file a record.
     """
 
     files: tuple[str, ...]
@@ -71,6 +78,7 @@ class RecordStream:
     shuffle_buffer_size: int = 2048
     seed: int = 0
     num_epochs: int = 1
+    reads_past_damage: bool = False
 
     def __post_init__(self) -> None:
         if not 0 <= self.shard_index < self.num_shards:
@@ -149,8 +157,11 @@ class RecordStream:
         # Blocks are taken in turn by one thread: the order is fixed, memory
         # stays at one buffer a reader, and reading is far from being what
         # holds the stream up.
+        read_file = self._records_of_file
+        if self.reads_past_damage:
+            read_file = self._make_reader_past_damage()
         records = files.interleave(
-            self._records_of_file,
+            read_file,
             cycle_length=max(self.num_readers, 1),
             block_length=max(self.read_block_length, 1),
         )
@@ -174,6 +185,46 @@ class RecordStream:
         if stride == 1:
             return records
         return records.skip(first_index).shard(stride, 0)
+
+    def _make_reader_past_damage(
+        self,
+    ) -> Callable[[tf.Tensor, tf.Tensor], tf.data.Dataset]:
+        """Like `_records_of_file`, but each record is found by its offset.
+
+        Raises:
+            DataError: a file is cut, or a length is damaged, so that what
+                comes after cannot be found.
+        """
+        files = self._own_files()
+        offsets = tf.ragged.constant(
+            [[h.offset for h in record_files.scan(path)] for path in files],
+            tf.int64,
+            inner_shape=(),
+        )
+        number_of_file = tf.constant(files)
+        stride = self._stride()
+
+        def read_file(
+            path: tf.Tensor, first_index: tf.Tensor
+        ) -> tf.data.Dataset:
+            number = tf.argmax(tf.cast(number_of_file == path, tf.int32))
+            own_offsets = offsets[number][first_index::stride]
+            indices = first_index + stride * tf.range(
+                tf.size(own_offsets, tf.int64)
+            )
+            return tf.data.Dataset.from_tensor_slices(
+                (indices, own_offsets)
+            ).flat_map(
+                lambda index, offset: tf.data.Dataset.zip(
+                    (
+                        tf.data.Dataset.from_tensors(path),
+                        tf.data.Dataset.from_tensors(index),
+                        _record_at(path, offset),
+                    )
+                )
+            )
+
+        return read_file
 
     def _is_sharded_by_file(self) -> bool:
         return len(self.files) >= self.num_shards
@@ -204,6 +255,21 @@ class RecordStream:
             first_of[path] = (phase - num_before) % stride
             num_before += count
         return [first_of[path] for path in self._own_files()]
+
+
+def _record_at(path: tf.Tensor, offset: tf.Tensor) -> tf.data.Dataset:
+    """One element: the record at a byte offset, or DAMAGED."""
+    variant = tf.raw_ops.TFRecordDatasetV2(
+        filenames=path[tf.newaxis],
+        compression_type="",
+        buffer_size=0,
+        byte_offsets=offset[tf.newaxis],
+    )
+    record = tf.data.experimental.from_variant(
+        variant, tf.TensorSpec([], tf.string)
+    )
+    damaged = tf.data.Dataset.from_tensors(tf.constant(DAMAGED))
+    return record.take(1).ignore_errors().concatenate(damaged).take(1)
 
 
 def _flatten(

@@ -161,6 +161,7 @@ class TfExampleDecoder:
             image: an `EncodedImage`.
             original_image_spatial_shape: int32 [2], height and width in the
                 image's header.
+            is_size_misstated: scalar bool, whether the record states another.
             source_id, filename, key: scalar strings.
             groundtruth_boxes: float32 [n, 4] yxyx, normalised.
             groundtruth_classes: int64 [n], from 1.
@@ -182,13 +183,11 @@ class TfExampleDecoder:
         record = tf.io.parse_single_example(
             serialized, self._options.features()
         )
+        stated_size_px = tf.cast(
+            tf.stack([record["image/height"], record["image/width"]]), tf.int32
+        )
         image = image_codec.open_image(
-            record["image/encoded"],
-            record["image/format"],
-            tf.cast(
-                tf.stack([record["image/height"], record["image/width"]]),
-                tf.int32,
-            ),
+            record["image/encoded"], record["image/format"], stated_size_px
         )
         boxes_N4 = tf.stack(
             [record[f"image/object/bbox/{c}"] for c in BOX_CORNERS], axis=1
@@ -199,6 +198,10 @@ class TfExampleDecoder:
         example = {
             Fields.image: image,
             Fields.original_image_spatial_shape: image.size_px,
+            # 1 is what a side is that the record does not state.
+            Fields.is_size_misstated: tf.reduce_any(
+                (stated_size_px != image.size_px) & (stated_size_px != 1)
+            ),
             Fields.source_id: record["image/source_id"],
             Fields.filename: record["image/filename"],
             Fields.key: record["image/key/sha256"],

@@ -45,6 +45,7 @@ def test_every_key_of_a_record():
     )
     expected = {
         Fields.original_image_spatial_shape: [24, 32],
+        Fields.is_size_misstated: False,
         Fields.source_id: b"7",
         Fields.filename: b"7.jpg",
         Fields.key: b"ab12",
@@ -169,6 +170,27 @@ def test_image_labels_come_from_texts_or_numbers():
     assert list(image_classes(label=[3, 9])) == [3, 9]
     assert list(image_classes(ClassRules(5), text=["dog"], label=[4])) == [4]
     assert list(image_classes()) == []
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "expected"),
+    [
+        (24, 32, False),
+        (32, 24, True),
+        (24, 31, True),
+        (25, 32, True),
+        (None, None, False),
+        (None, 33, True),
+    ],
+)
+def test_a_size_that_the_image_does_not_have(height, width, expected):
+    stated = {"image/height": height, "image/width": width}
+    changes = {key: value and [value] for key, value in stated.items()}
+    example = decode(make_example(changes=changes))
+    assert bool(example[Fields.is_size_misstated]) == expected
+    np.testing.assert_array_equal(
+        example[Fields.original_image_spatial_shape], [24, 32]
+    )
 
 
 def test_a_nan_box_passes_and_a_box_slightly_outside_too():

@@ -1,0 +1,171 @@
+"""What was wrong with the records that a run read, and went on without."""
+
+import collections
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from absl import logging
+
+from object_detection.core import errors
+from object_detection.data_decoders import (
+    record_check,
+    record_stream,
+    tf_example_decoder,
+)
+
+# From a record to the tensors made of it.
+ToRow = Callable[[record_stream.Record], Any]
+
+_MAX_FILES_SHOWN = 20
+
+
+class ReadingReport:
+    """Counts the records that were skipped and the sizes that were wrong.
+
+    Args:
+        max_bad_records: so many records that cannot be read are left out;
+            0 stops at the first one. A record counts once, however often it
+            is met.
+
+    Attributes:
+        max_bad_records: the same.
+        refusal: why the reading was stopped, None as long as it goes on.
+        num_missized: scalar int64 variable, how often an image was read whose
+            record states another height or width than it has.
+    """
+
+    def __init__(self, max_bad_records: int = 0) -> None:
+        self.max_bad_records = max_bad_records
+        self.refusal: errors.DataError | None = None
+        with tf.device("CPU:0"):
+            self.num_missized = tf.Variable(0, dtype=tf.int64, trainable=False)
+        self._bad: set[tuple[str, int]] = set()
+
+    def rows(
+        self,
+        records: tf.data.Dataset,
+        to_row: ToRow,
+        options: tf_example_decoder.DecoderOptions,
+    ) -> tf.data.Dataset:
+        """Returns a dataset of what `to_row` makes of each record, in order.
+
+        Args:
+            records: a dataset of `Record`.
+            to_row: fails for a record that cannot be read.
+            options: those that `to_row` decodes with, to say what is wrong.
+        """
+        rows = records.map(to_row, num_parallel_calls=tf.data.AUTOTUNE)
+        if not self.max_bad_records:
+            return rows
+        nothing = tf.nest.map_structure(_zeros, rows.element_spec)
+
+        def try_record(record: record_stream.Record) -> tf.data.Dataset:
+            good = tf.data.Dataset.from_tensors(record).map(
+                lambda record: (True, to_row(record))
+            )
+            bad = tf.data.Dataset.from_tensors((False, nothing))
+            first = good.ignore_errors().concatenate(bad).take(1)
+            return tf.data.Dataset.zip(
+                (tf.data.Dataset.from_tensors(record), first)
+            )
+
+        def is_good(record: record_stream.Record, row: tuple) -> tf.Tensor:
+            return tf.cond(
+                row[0],
+                lambda: True,
+                lambda: self._note(record, options),
+            )
+
+        # One element of each in turn: the order is that of the records.
+        return (
+            records.interleave(
+                try_record,
+                num_parallel_calls=tf.data.AUTOTUNE,
+                deterministic=True,
+            )
+            .filter(is_good)
+            .map(lambda _, row: row[1])
+        )
+
+    def log(self) -> None:
+        """Logs what there is to say, if anything, as one line each."""
+        if self._bad:
+            counts = collections.Counter(path for path, _ in self._bad)
+            listed = ", ".join(
+                f"{path}: {count}"
+                for path, count in sorted(counts.items())[:_MAX_FILES_SHOWN]
+            )
+            more = ", ..." if len(counts) > _MAX_FILES_SHOWN else ""
+            logging.warning(
+                "%d bad records were skipped (%s%s); what was measured or "
+                "trained is without them",
+                len(self._bad),
+                listed,
+                more,
+            )
+        num_missized = int(self.num_missized.numpy())
+        if num_missized:
+            logging.warning(
+                "%d images that were read have another size than image/height "
+                "and image/width of their records state; the size of the image "
+                "itself was used",
+                num_missized,
+            )
+
+    def _note(
+        self,
+        record: record_stream.Record,
+        options: tf_example_decoder.DecoderOptions,
+    ) -> tf.Tensor:
+        """Returns False, as a tensor that counts the record when it runs."""
+
+        def note(path: bytes, index: np.int64, serialized: bytes) -> bool:
+            self._add(path.decode(), int(index), serialized, options)
+            return False
+
+        is_good = tf.numpy_function(
+            note, [record.path, record.index, record.serialized], tf.bool
+        )
+        return tf.ensure_shape(is_good, [])
+
+    def _add(
+        self,
+        path: str,
+        index: int,
+        serialized: bytes,
+        options: tf_example_decoder.DecoderOptions,
+    ) -> None:
+        if (path, index) in self._bad:
+            return
+        self._bad.add((path, index))
+        fault = "is damaged (checksum mismatch)"
+        source = ""
+        if serialized != record_stream.DAMAGED:
+            fault = (
+                record_check.find_fault(serialized, options)
+                or "cannot be decoded"
+            )
+            name = record_check.name_record(serialized)
+            source = f" (source id {name})" if name else ""
+        where = f"{path}: record {index}{source}: {fault}"
+        if len(self._bad) > self.max_bad_records:
+            self.refusal = errors.DataError(
+                f"{where}; this is bad record number {len(self._bad)}, and "
+                f"--max_bad_records is {self.max_bad_records}: mend the "
+                "records, or allow more"
+            )
+            raise self.refusal
+        logging.warning(
+            "Skipped bad record %d of at most %d: %s",
+            len(self._bad),
+            self.max_bad_records,
+            where,
+        )
+
+
+def _zeros(spec: tf.TensorSpec) -> tf.Tensor:
+    """A tensor of this type, with sides of 1 where they are not known."""
+    shape = [1 if side is None else side for side in spec.shape.as_list()]
+    return tf.zeros(shape, spec.dtype)
