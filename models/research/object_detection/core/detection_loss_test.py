@@ -96,11 +96,28 @@ def test_iou_loss_is_of_decoded_boxes():
         compares_boxes=True,
         normalize_by_num_matches=False,
     )
-    # A NaN in a target is what was predicted.
-    wanted = np.where(np.isnan(CODE_TARGETS), CODES, CODE_TARGETS)
-    expected = losses.iou_loss(DECODE(CODES), DECODE(wanted), CODE_WEIGHTS)
+    codes = CODES + np.float32([0.0, 0.0, 0.0, 1.0])
+    # A NaN in a target code is what was predicted, whatever the others are.
+    wanted = np.where(np.isnan(CODE_TARGETS), codes, CODE_TARGETS)
+    expected = losses.iou_loss(DECODE(codes), DECODE(wanted), CODE_WEIGHTS)
     assert 0.1 < np.min(expected) < 0.95
-    np.testing.assert_allclose(reduce(box_loss)[0], np.sum(expected), rtol=1e-6)
+    found = box_loss.reduce(codes, LOGITS, make_targets(), DECODE)
+    np.testing.assert_allclose(found.localization, np.sum(expected), rtol=1e-6)
+
+
+def test_mined_are_decoded_boxes():
+    # Apart or equal as boxes, by the anchors; neither as codes.
+    anchors = np.float32([[0.1, 0.2, 0.5, 0.6], [0.1, 0.6, 0.5, 1.0]])
+    codes = np.float32([[[0, 0, 0, 0], [0, -9.0, 0, 0]]])
+    loss = make_loss(miner=sampling.HardExampleMiner(0, 0.5))
+
+    def num_mined(anchors, codes):
+        decode = functools.partial(CODER.decode_boxes, anchors=anchors)
+        reduced = loss.reduce(codes, LOGITS, make_targets(), decode)
+        return sum(float(x) for x in reduced.summaries.values())
+
+    assert num_mined(anchors, 0.0 * codes) == 2
+    assert num_mined(anchors, codes) == 1
 
 
 # The first anchor has the higher loss of boxes, the second of classes.

@@ -93,6 +93,19 @@ def test_equal_boxes_are_dropped_above_the_threshold_not_at_it():
     assert run(boxes, scores, 1.0, 2) == [[1, 2]]
 
 
+def test_a_dropped_box_drops_none_of_a_later_block():
+    # Boxes apart, and three in a row of which only neighbours overlap: the
+    # best, the last of the first block and the first of the second.
+    corner = 10.0 * np.arange(130)
+    corner[[0, 127, 128]] = [0.0, 0.4, 0.8]
+    zeros, ones = np.zeros(130), np.ones(130)
+    boxes = np.stack([zeros, corner, ones, corner + 1.0], axis=-1)
+    scores = np.arange(130, 0, -1)
+    assert greedy_nms.BLOCK_SIZE == 128
+    (kept,) = run(np.float32([boxes]), np.float32([scores]), 0.3, 130)
+    assert kept == [i for i in range(130) if i != 127]
+
+
 def test_corners_may_be_swapped_and_empty_boxes_overlap_nothing():
     boxes = np.float32(
         [[[0, 0, 4, 2], [4, 2, 0, 0], [1, 1, 1, 1], [1, 1, 1, 1]]]
