@@ -67,11 +67,12 @@ class FakeQuantizer(keras.layers.Layer):
     """Rounds some tensors of a network to the steps of one range.
 
     The range is stored under `<scope>/min` and `<scope>/max`, with zero always
-    inside; both zero mean that it is not known, and then inference uses that
-    of its own tensors. That of activations moves in every training step, those
-    before the delay included: `min = decay * min + (1 - decay) * least`, from
-    the first step's values. That of weights is what the last quantized step
-    had, and not known before.
+    inside; both zero mean that it is not known. That of activations moves in
+    every training step, those before the delay included: `min = decay * min +
+    (1 - decay) * least`, from the first step's values; inference leaves them
+    as they are where it is not known, because a range of the batch would make
+    an image's result depend on the others. That of weights is what the last
+    quantized step had, and their own where it is not known.
     """
 
     def __init__(self, scope: str, *, is_of_weights: bool = False) -> None:
@@ -143,7 +144,9 @@ class FakeQuantizer(keras.layers.Layer):
             # They are few: a branch would cost more than rounding in vain.
             return [ops.where(is_on, rounded(t), t) for t in tensors]
         return ops.cond(
-            is_on, lambda: [rounded(t) for t in tensors], lambda: tensors
+            ops.logical_and(is_on, high > low),
+            lambda: [rounded(t) for t in tensors],
+            lambda: tensors,
         )
 
     def _range(
@@ -153,11 +156,14 @@ class FakeQuantizer(keras.layers.Layer):
         low = ops.convert_to_tensor(self._low.value)
         high = ops.convert_to_tensor(self._high.value)
         is_known = high > low
-        if not training:
-            return ops.cond(
-                is_known, lambda: (low, high), lambda: _range_of(tensors)
-            )
+        if not training and not self._is_of_weights:
+            return low, high
         new_low, new_high = _range_of(tensors)
+        if not training:
+            return (
+                ops.where(is_known, low, new_low),
+                ops.where(is_known, high, new_high),
+            )
         if self._is_of_weights:
             self._low.assign(ops.where(is_on, new_low, 0.0))
             self._high.assign(ops.where(is_on, new_high, 0.0))

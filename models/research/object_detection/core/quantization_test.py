@@ -103,13 +103,16 @@ def test_tensors_of_one_quantizer_share_its_range():
         np.testing.assert_allclose(found, rounded(values, -0.5, 3.0), atol=1e-6)
 
 
-def test_an_unknown_range_is_that_of_the_tensor_and_stays_unknown():
-    quantizer = make_quantizer()
+def test_without_a_range_weights_have_their_own_and_activations_none():
     values = numbers(7, 9)
-    (found,) = quantizer.fake_quantize([values], training=False)
-    expected = rounded(values, values.min(), values.max())
-    np.testing.assert_allclose(found, expected, atol=1e-5)
-    assert range_of(quantizer) == [0.0, 0.0]
+    for is_of_weights in (True, False):
+        quantizer = make_quantizer(is_of_weights=is_of_weights)
+        (found,) = quantizer.fake_quantize([values], training=False)
+        expected = values
+        if is_of_weights:
+            expected = rounded(values, values.min(), values.max(), lowest=1)
+        np.testing.assert_allclose(found, expected, atol=1e-6)
+        assert range_of(quantizer) == [0.0, 0.0]
 
 
 def test_before_the_delay_ranges_follow_and_nothing_is_rounded():

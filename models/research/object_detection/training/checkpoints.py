@@ -132,8 +132,8 @@ def restore(
     missing = load(variables, reader, optional=[GLOBAL_STEP])
     if missing:
         logging.warning(
-            "%s: has no %s (%d such variables), which quantization needs; an "
-            "unknown range is taken from each batch anew, and a step is 0",
+            "%s: has no %s (%d such variables), which quantization needs; "
+            "activations of unknown range are not rounded, and a step is 0",
             reader.path,
             missing[0],
             len(missing),

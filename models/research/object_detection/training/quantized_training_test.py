@@ -218,6 +218,14 @@ def test_training_goes_on_from_a_checkpoint_without_ranges(plain):
     assert 0.0 < arrays(state)[BACKBONE_MAX] <= 6.0
 
 
+def test_a_new_run_begins_at_step_0_whatever_was_measured(checkpoint_dir):
+    model = SmallDetector(DELAY)
+    assert checkpoints.restore(model, str(checkpoint_dir)) == 5
+    state = trainer.TrainState(model, make_state(DELAY).options)
+    assert int(state.global_step.value) == 0
+    assert model.checkpoint_variables()["global_step"] is state.global_step
+
+
 def test_ranges_of_another_checkpoint_do_not_stay(quantized, plain):
     model = quantized.state.model
     before = arrays(quantized.state)
