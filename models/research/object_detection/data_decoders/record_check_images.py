@@ -112,17 +112,21 @@ def _find_size_fault(
     key: str, pictures: list[bytes], features: Features
 ) -> str | None:
     """Returns which picture has another size than the image, or is none."""
-    expected = _open_image(features).size_px.numpy()
-    for number, encoded in enumerate(pictures):
-        where = f"{key}[{number}] ({len(encoded)} bytes)"
+    size_px = _open_image(features).size_px
+    for number, encoded in enumerate(map(tf.constant, pictures)):
+        where = f"{key}[{number}] ({len(pictures[number])} bytes)"
         try:
-            found = tf_example_decoder.decode_channel(tf.constant(encoded))
+            found_px = image_codec.open_image(
+                encoded, tf.constant(""), size_px
+            ).size_px
+            is_of_size = np.array_equal(found_px, size_px)
+            if is_of_size:
+                tf_example_decoder.decode_channel(encoded, size_px)
         except tf.errors.InvalidArgumentError as error:
             return f"{where} cannot be decoded: {describe_error(error)}"
-        if not np.array_equal(found.shape[:2], expected):
+        if not is_of_size:
             return (
-                f"{where} is {found.shape[0]} pixels high and "
-                f"{found.shape[1]} wide, expected the image's {expected[0]} "
-                f"and {expected[1]}"
+                f"{where} is {found_px[0]} pixels high and {found_px[1]} "
+                f"wide, expected the image's {size_px[0]} and {size_px[1]}"
             )
     return None

@@ -21,7 +21,7 @@ _READ_BUFFER_BYTES = 2**20
 _ENDLESS_EPOCHS = 2**62
 
 # Stands for a damaged record; no tf.Example.
-DAMAGED = b"\xffdamaged"
+DAMAGED = b"damaged record"
 
 
 class Record(NamedTuple):

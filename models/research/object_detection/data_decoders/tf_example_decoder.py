@@ -228,7 +228,10 @@ class TfExampleDecoder:
         num_boxes = tf.shape(boxes_N4)[0]
         if options.num_additional_channels:
             fields[Fields.image_additional_channels] = tf.concat(
-                [decode_channel(c) for c in tf.unstack(record[CHANNELS_KEY])],
+                [
+                    decode_channel(encoded, image.size_px)
+                    for encoded in tf.unstack(record[CHANNELS_KEY])
+                ],
                 axis=2,
             )
         if options.num_keypoints:
@@ -284,27 +287,42 @@ class TfExampleDecoder:
         )
 
 
-def decode_channel(encoded: tf.Tensor) -> tf.Tensor:
-    """Decodes an image file to one channel, uint8 [height, width, 1]."""
-    return tf.io.decode_image(encoded, channels=1, expand_animations=False)
+def decode_channel(encoded: tf.Tensor, size_px: tf.Tensor) -> tf.Tensor:
+    """Decodes an image file of a known size to one channel.
+
+    Args:
+        encoded: scalar string.
+        size_px: int32 [2], height and width.
+
+    Returns:
+        uint8 [height, width, 1]. Running it fails when the file has another
+        size, before memory is taken for its pixels.
+    """
+    header = image_codec.open_image(encoded, tf.constant(""), size_px)
+    is_of_size = tf.raw_ops.Assert(
+        condition=tf.reduce_all(header.size_px == size_px),
+        data=[
+            "sizes of a channel or mask and its image",
+            header.size_px,
+            size_px,
+        ],
+    )
+    with tf.control_dependencies([is_of_size]):
+        return tf.io.decode_image(
+            tf.identity(encoded), channels=1, expand_animations=False
+        )
 
 
 def _decode_masks(encoded_N: tf.Tensor, size_px: tf.Tensor) -> tf.Tensor:
     """uint8 [n, height, width] of n image files of that size."""
-
-    def decode_mask(encoded: tf.Tensor) -> tf.Tensor:
-        mask = decode_channel(encoded)[:, :, 0]
-        # Else masks of 3x4 pixels would pass for those of 4x3.
-        tf.raw_ops.Assert(
-            condition=tf.reduce_all(tf.shape(mask) == size_px),
-            data=["height and width of a mask and its image", tf.shape(mask)],
-        )
-        return mask
-
     # A loop that never runs could not tell the shape of its results.
     return tf.cond(
         tf.size(encoded_N) > 0,
-        lambda: tf.map_fn(decode_mask, encoded_N, fn_output_signature=tf.uint8),
+        lambda: tf.map_fn(
+            lambda encoded: decode_channel(encoded, size_px)[:, :, 0],
+            encoded_N,
+            fn_output_signature=tf.uint8,
+        ),
         lambda: tf.zeros(tf.concat([[0], size_px], axis=0), tf.uint8),
     )
 

@@ -155,8 +155,20 @@ def test_masks(mask_type):
 def test_a_png_mask_of_another_size_stops_even_with_as_many_pixels():
     mask = encode(make_pixels(32, 24)[:, :, 0], "PNG")
     record = make_example(BOXES[:1], ["dog"], {OBJECT + "mask": [mask]})
-    with pytest.raises(tf.errors.InvalidArgumentError, match="of a mask"):
+    with pytest.raises(tf.errors.InvalidArgumentError, match="and its image"):
         decode(record, load_instance_masks=True, mask_type=MaskType.PNG)
+
+
+def test_a_channel_of_another_size_is_not_decoded():
+    # A PNG header of 2^30 pixels, and nothing behind it.
+    header = encode(make_pixels(24, 32), "PNG")[:16]
+    bomb = header + (2**15).to_bytes(4, "big") * 2
+    record = make_example(changes={"image/additional_channels/encoded": [bomb]})
+    with pytest.raises(
+        (tf.errors.InvalidArgumentError, UnicodeDecodeError),
+        match="image height and width|decode byte",
+    ):
+        decode(record, num_additional_channels=1)
 
 
 def test_image_labels_come_from_texts_or_numbers():
