@@ -111,6 +111,15 @@ def create_estimator_and_inputs(
     eval_readers.check_label_maps(configs, readers, is_training)
     num_additional_channels = _check_inputs(configs, readers, is_training)
     report = reading_report.ReadingReport(max_bad_records)
+    # Before the model, so that what is wrong in it shows at once.
+    train_options = None
+    if is_training:
+        train_options = train_options_builder.build(
+            configs["train_config"],
+            compute_dtype,
+            allow_xla,
+            configs["model"].ssd.feature_extractor.type,
+        )
     # TensorFlow's shuffle takes no seed from a tensor when this one is 0.
     keras.utils.set_random_seed(seed + 1)
     model = model_builder.build(
@@ -133,13 +142,7 @@ def create_estimator_and_inputs(
         ),
         configs=configs,
         train_steps=configs["train_config"].num_steps,
-        train_options=(
-            train_options_builder.build(
-                configs["train_config"], compute_dtype, allow_xla
-            )
-            if is_training
-            else None
-        ),
+        train_options=train_options,
         train_input_fn=(
             _make_train_input_fn(configs, seed, report) if is_training else None
         ),

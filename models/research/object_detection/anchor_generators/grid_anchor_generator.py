@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from object_detection.anchor_generators import tiling
+from object_detection.core import checks
 
 Tensor = Any
 Size = tiling.Size
@@ -37,10 +38,14 @@ class GridAnchorGenerator:
     offset_px: tuple[int, int] = (0, 0)
 
     def __post_init__(self) -> None:
-        for name in ("scales", "aspect_ratios", "base_size_px", "stride_px"):
-            values = getattr(self, name)
-            if not values or min(values) <= 0:
-                raise ValueError(f"expected positive {name}, got {values}")
+        checks.require_positive(
+            scales=self.scales,
+            aspect_ratios=self.aspect_ratios,
+            height=self.base_size_px[:1],
+            width=self.base_size_px[1:],
+            height_stride=self.stride_px[:1],
+            width_stride=self.stride_px[1:],
+        )
 
     @property
     def num_anchors_per_location(self) -> list[int]:

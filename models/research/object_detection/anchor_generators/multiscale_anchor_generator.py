@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from object_detection.anchor_generators import tiling
+from object_detection.core import checks
 
 Tensor = Any
 Size = tiling.Size
@@ -43,18 +44,14 @@ class MultiscaleAnchorGenerator:
     def __post_init__(self) -> None:
         if self.min_level > self.max_level:
             raise ValueError(
-                f"min_level {self.min_level} is above max_level "
-                f"{self.max_level}"
+                f"min_level: must be at most max_level {self.max_level}, got "
+                f"{self.min_level}"
             )
-        if not self.aspect_ratios or min(self.aspect_ratios) <= 0:
-            raise ValueError(
-                f"expected positive aspect ratios, got {self.aspect_ratios}"
-            )
-        if self.scales_per_octave < 1 or self.anchor_scale <= 0:
-            raise ValueError(
-                "expected positive anchor_scale and scales_per_octave, got "
-                f"{self.anchor_scale} and {self.scales_per_octave}"
-            )
+        checks.require_positive(
+            aspect_ratios=self.aspect_ratios,
+            anchor_scale=[self.anchor_scale],
+            scales_per_octave=[self.scales_per_octave],
+        )
 
     @property
     def num_anchors_per_location(self) -> list[int]:

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from object_detection.anchor_generators import tiling
+from object_detection.core import checks
 
 Tensor = Any
 Size = tiling.Size
@@ -64,33 +65,30 @@ class SsdAnchorGenerator:
     offsets_px: tuple[tuple[int, int], ...] | None = None
 
     def __post_init__(self) -> None:
-        if not self.scales or min(self.scales) <= 0:
-            raise ValueError(f"expected positive scales, got {self.scales}")
-        if self.aspect_ratios and min(self.aspect_ratios) <= 0:
-            raise ValueError(
-                f"expected positive aspect_ratios, got {self.aspect_ratios}"
-            )
+        height, width = self.base_anchor_size
+        checks.require_positive(
+            scales=self.scales,
+            aspect_ratios=self.aspect_ratios or [1.0],
+            base_anchor_height=[height],
+            base_anchor_width=[width],
+        )
         if 0 in self.num_anchors_per_location:
             raise ValueError(
-                "expected aspect_ratios, or a positive "
+                "aspect_ratios: expected some, or a positive "
                 "interpolated_scale_aspect_ratio, got neither"
             )
-        if min(self.base_anchor_size) <= 0:
-            raise ValueError(
-                "expected positive base_anchor_height and base_anchor_width, "
-                f"got {self.base_anchor_size}"
-            )
         for name, pairs in (
-            ("strides", self.strides_px),
-            ("offsets", self.offsets_px),
+            ("stride", self.strides_px),
+            ("offset", self.offsets_px),
         ):
             if pairs is not None and len(pairs) != len(self.scales):
                 raise ValueError(
-                    f"expected {name} for {len(self.scales)} layers, got "
-                    f"{len(pairs)}"
+                    f"height_{name}: expected one for each of the "
+                    f"{len(self.scales)} layers, got {len(pairs)}"
                 )
-        if self.strides_px and min(map(min, self.strides_px)) <= 0:
-            raise ValueError(f"expected positive strides: {self.strides_px}")
+        if self.strides_px is not None:
+            heights, widths = zip(*self.strides_px, strict=True)
+            checks.require_positive(height_stride=heights, width_stride=widths)
 
     @property
     def num_anchors_per_location(self) -> list[int]:

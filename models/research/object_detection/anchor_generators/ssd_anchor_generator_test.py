@@ -149,14 +149,14 @@ def test_linear_scales():
 @pytest.mark.parametrize(
     "changes, message",
     [
-        ({"scales": ()}, "scales"),
-        ({"scales": (0.2, 0.0)}, "scales"),
-        ({"aspect_ratios": (1.0, -1.0)}, "aspect_ratios"),
+        ({"scales": ()}, "^scales: .* got none$"),
+        ({"scales": (0.2, 0.0)}, "^scales: .* got 0.2, 0$"),
+        ({"aspect_ratios": (1.0, -1.0)}, "^aspect_ratios: .* got 1, -1"),
         ({"aspect_ratios": ()}, "got neither"),
-        ({"base_anchor_size": (1.0, 0.0)}, "base_anchor_width"),
-        ({"strides_px": ((8, 8),)}, "strides for 2 layers, got 1"),
-        ({"offsets_px": ((8, 8),) * 3}, "offsets for 2 layers, got 3"),
-        ({"strides_px": ((8, 8), (8, 0))}, "positive strides"),
+        ({"base_anchor_size": (1.0, 0.0)}, "^base_anchor_width: .* got 0"),
+        ({"strides_px": ((8, 8),)}, "^height_stride: .* 2 layers, got 1"),
+        ({"offsets_px": ((8, 8),) * 3}, "^height_offset: .* 2 layers, got 3"),
+        ({"strides_px": ((8, 8), (8, 0))}, "^width_stride: .* got 8, 0"),
     ],
 )
 def test_bad_values_are_refused(changes, message):

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from object_detection.core import box_ops
+from object_detection.core import box_ops, checks
 
 Tensor = Any
 
@@ -36,11 +36,13 @@ class FasterRcnnBoxCoder:
     num_keypoints = 0
 
     def __post_init__(self) -> None:
-        if len(self.scale_factors) != 4 or min(self.scale_factors) <= 0:
-            raise ValueError(
-                "expected four positive scale factors (y, x, height, width), "
-                f"got {self.scale_factors}"
-            )
+        y_scale, x_scale, height_scale, width_scale = self.scale_factors
+        checks.require_positive(
+            y_scale=[y_scale],
+            x_scale=[x_scale],
+            height_scale=[height_scale],
+            width_scale=[width_scale],
+        )
 
     def encode_boxes(self, boxes: Tensor, anchors: Tensor) -> Tensor:
         """Expresses each box as an offset from its anchor.

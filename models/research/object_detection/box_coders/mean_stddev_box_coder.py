@@ -6,6 +6,8 @@ code = (corner - corner of the anchor) / stddev, for each of the four numbers.
 import dataclasses
 from typing import Any
 
+from object_detection.core import checks
+
 Tensor = Any
 
 
@@ -23,8 +25,7 @@ class MeanStddevBoxCoder:
     num_keypoints = 0
 
     def __post_init__(self) -> None:
-        if self.stddev <= 0:
-            raise ValueError(f"stddev: expected above 0, got {self.stddev:g}")
+        checks.require_positive(stddev=[self.stddev])
 
     def encode_boxes(self, boxes: Tensor, anchors: Tensor) -> Tensor:
         """Expresses the corners of each box as distances from its anchor's.

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from keras import ops
 
-from object_detection.core import box_ops
+from object_detection.core import box_ops, checks
 
 Tensor = Any
 
@@ -35,11 +35,10 @@ class SquareBoxCoder:
     num_keypoints = 0
 
     def __post_init__(self) -> None:
-        if len(self.scale_factors) != 3 or min(self.scale_factors) <= 0:
-            raise ValueError(
-                "expected three positive scale factors (y, x, length), got "
-                f"{self.scale_factors}"
-            )
+        y_scale, x_scale, length_scale = self.scale_factors
+        checks.require_positive(
+            y_scale=[y_scale], x_scale=[x_scale], length_scale=[length_scale]
+        )
 
     def encode_boxes(self, boxes: Tensor, anchors: Tensor) -> Tensor:
         """Expresses centre and area of each box by those of its anchor.

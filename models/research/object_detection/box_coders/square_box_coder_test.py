@@ -46,7 +46,13 @@ def test_an_empty_box_has_a_finite_code():
     assert np.all(np.isfinite(codes))
 
 
-@pytest.mark.parametrize("scales", [(10.0, 0.0, 5.0), (1.0, 1.0)])
-def test_bad_scales_are_refused(scales):
-    with pytest.raises(ValueError, match="scale factors"):
+@pytest.mark.parametrize(
+    ("scales", "message"),
+    [
+        ((0.0, 10.0, 5.0), "^y_scale: expected above 0, got 0"),
+        ((10.0, 10.0, -5.0), "^length_scale: expected above 0, got -5"),
+    ],
+)
+def test_bad_scales_are_refused(scales, message):
+    with pytest.raises(ValueError, match=message):
         square_box_coder.SquareBoxCoder(scales)

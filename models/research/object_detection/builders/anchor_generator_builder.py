@@ -32,7 +32,7 @@ def build(
     try:
         return _BUILDERS[kind](getattr(config, kind))
     except ValueError as error:
-        raise errors.ConfigError(f"{_PATH}.{kind}: {error}") from error
+        raise errors.ConfigError(f"{_PATH}.{kind}.{error}") from error
 
 
 def _build_multiscale(
@@ -98,8 +98,8 @@ def _pairs(
     widths = getattr(config, width_field)
     if len(heights) != len(widths):
         raise ValueError(
-            f"{height_field} and {width_field}: expected as many of one as of "
-            f"the other, got {len(heights)} and {len(widths)}"
+            f"{height_field}: expected as many as of {width_field}, got "
+            f"{len(heights)} and {len(widths)}"
         )
     return tuple(zip(heights, widths, strict=True)) or None
 

@@ -31,7 +31,7 @@ def build(config: box_coder_pb2.BoxCoder) -> target_assigner.BoxCoder:
     try:
         return _BUILDERS[kind](getattr(config, kind))
     except ValueError as error:
-        raise errors.ConfigError(f"{_PATH}.{kind}: {error}") from error
+        raise errors.ConfigError(f"{_PATH}.{kind}.{error}") from error
 
 
 def _build_faster_rcnn(

@@ -61,16 +61,19 @@ def test_each_field_has_its_effect(text, expected):
     ("text", "message"),
     [
         ("", "model.ssd.box_coder: expected faster_rcnn_box_coder or"),
-        ("faster_rcnn_box_coder { y_scale: 0 }", "positive scale factors"),
+        (
+            "faster_rcnn_box_coder { y_scale: 0 }",
+            "model.ssd.box_coder.faster_rcnn_box_coder.y_scale: .* got 0",
+        ),
         (
             "keypoint_box_coder {}",
-            "box_coder.keypoint_box_coder: num_keypoints: .* got 0",
+            "box_coder.keypoint_box_coder.num_keypoints: .* got 0",
         ),
         (
             "keypoint_box_coder { num_keypoints: 2 width_scale: -1 }",
-            "positive scale factors",
+            "keypoint_box_coder.width_scale: .* got -1",
         ),
-        ("square_box_coder { length_scale: 0 }", "positive scale factors"),
+        ("square_box_coder { length_scale: 0 }", "length_scale: .* got 0"),
         ("mean_stddev_box_coder { stddev: 0 }", "stddev: expected above 0"),
     ],
 )

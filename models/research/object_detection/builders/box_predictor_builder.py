@@ -22,6 +22,19 @@ _CONVOLUTIONAL = f"{_PATH}.convolutional_box_predictor"
 _WEIGHT_SHARED = f"{_PATH}.weight_shared_convolutional_box_predictor"
 
 
+def kind(config: box_predictor_pb2.BoxPredictor) -> str:
+    """Returns the field of the predictor that a config names.
+
+    Raises:
+        errors.ConfigError: none, or one that is not supported.
+    """
+    supported = [
+        path.removeprefix(f"{_PATH}.")
+        for path in (_CONVOLUTIONAL, _WEIGHT_SHARED)
+    ]
+    return oneof.require(config, "box_predictor_oneof", _PATH, supported)
+
+
 def build(
     config: box_predictor_pb2.BoxPredictor,
     is_training: bool,
@@ -46,12 +59,8 @@ def build(
     Raises:
         errors.ConfigError: a kind or field that is not supported.
     """
-    supported = [
-        path.removeprefix(f"{_PATH}.")
-        for path in (_CONVOLUTIONAL, _WEIGHT_SHARED)
-    ]
-    kind = oneof.require(config, "box_predictor_oneof", _PATH, supported)
-    if kind == "convolutional_box_predictor":
+    field = kind(config)
+    if field == "convolutional_box_predictor":
         make = functools.partial(
             convolutional.ConvolutionalBoxPredictor,
             options=_convolutional_options(config.convolutional_box_predictor),
@@ -68,8 +77,9 @@ def build(
         num_anchors_per_location,
         num_class_slots,
         hyperparams_builder.build(
-            getattr(config, kind).conv_hyperparams,
+            getattr(config, field).conv_hyperparams,
             is_training and not enforce_freeze_batchnorm,
+            f"{_PATH}.{field}.conv_hyperparams",
         ),
         dtype=dtype_policy,
     )
@@ -144,8 +154,8 @@ def _weight_shared_options(
         clip_range = (limits.min, limits.max)
         if limits.min > limits.max:
             raise errors.ConfigError(
-                f"{_WEIGHT_SHARED}.box_encodings_clip_range: min "
-                f"{limits.min:g} is above max {limits.max:g}"
+                f"{_WEIGHT_SHARED}.box_encodings_clip_range: expected min at "
+                f"most max, got {limits.min:g} and {limits.max:g}"
             )
     return weight_shared.Options(
         depth=config.depth,
@@ -166,8 +176,8 @@ def _check_equal_numbers_of_anchors(
 ) -> None:
     if len(set(num_anchors_per_location)) != 1:
         raise errors.ConfigError(
-            f"{_WEIGHT_SHARED}: needs the same number of anchors per location "
-            "on all feature maps, got "
+            f"{_WEIGHT_SHARED}: expected the same number of anchors per "
+            "location on all feature maps, got "
             f"{list(num_anchors_per_location)} from model.ssd."
             "anchor_generator; make them equal (in ssd_anchor_generator, "
             "reduce_boxes_in_lowest_layer: false) or use "

@@ -36,9 +36,10 @@ from object_detection.models import (
     ssd_resnet_v1_ppn_feature_extractor as ssd_resnet_v1_ppn,
 )
 from object_detection.protos import ssd_pb2
+from object_detection.utils import config_hints
 from slim.nets import mobilenet_v1, mobilenet_v2, pnasnet, resnet_v1
 
-_PATH = "feature_extractor"
+_PATH = "model.ssd.feature_extractor"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,6 +56,8 @@ class _Kind:
         has_pyramid: whether it takes `fpn`.
         only: field -> the one value that it may have.
         ignored: fields that it does not use.
+        starts_from_averages: whether the moving averages in the backbone's
+            own checkpoint are the weights to start from.
     """
 
     build: Callable[
@@ -71,6 +74,7 @@ class _Kind:
     has_pyramid: bool = False
     only: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     ignored: Sequence[str] = ()
+    starts_from_averages: bool = False
 
 
 # The one place where an extractor is registered.
@@ -115,6 +119,7 @@ _KINDS = {
         pnasnet.default_hyperparams,
         # A config's would give each convolution a second normalisation.
         only={"override_base_feature_extractor_hyperparams": False},
+        starts_from_averages=True,
     ),
     **{
         f"ssd_resnet{num_layers}_v1_fpn": _Kind(
@@ -147,6 +152,15 @@ def types() -> list[str]:
     return sorted(_KINDS)
 
 
+def starts_from_averages(extractor_type: str) -> bool:
+    """Returns whether the averages in a backbone's checkpoint are to be used.
+
+    Else the weights themselves are. An unknown type has none; `build` says so.
+    """
+    kind = _KINDS.get(extractor_type)
+    return kind is not None and kind.starts_from_averages
+
+
 def build(
     config: ssd_pb2.SsdFeatureExtractor,
     is_training: bool,
@@ -174,15 +188,15 @@ def build(
     """
     if config.type not in _KINDS:
         raise errors.ConfigError(
-            f"{_PATH}.type: unknown {config.type!r}: expected one "
-            f"of {', '.join(types())}"
+            f"{_PATH}.type: unknown {config.type!r}; "
+            f"{config_hints.nearest_name(config.type, types())}"
         )
     kind = _KINDS[config.type]
     _check_ranges(config)
     _check_kind(config, kind)
     trains_batch_norm = is_training and not enforce_freeze_batchnorm
     hyperparams = hyperparams_builder.build(
-        config.conv_hyperparams, trains_batch_norm
+        config.conv_hyperparams, trains_batch_norm, f"{_PATH}.conv_hyperparams"
     )
     backbone_hyperparams = hyperparams
     if kind.default_hyperparams is not None:
@@ -230,7 +244,8 @@ def _check_kind(config: ssd_pb2.SsdFeatureExtractor, kind: _Kind) -> None:
         if getattr(config, field) != value:
             raise errors.ConfigError(
                 f"{_PATH}.{field}: {config.type} takes only "
-                f"{str(value).lower()}, got {getattr(config, field)}"
+                f"{str(value).lower()}, got "
+                f"{str(getattr(config, field)).lower()}"
             )
     for field in kind.ignored:
         default = config.DESCRIPTOR.fields_by_name[field].default_value

@@ -19,7 +19,7 @@ _FAN_MODES = {
 
 
 def build(
-    config: hyperparams_pb2.Hyperparams, trains_batch_norm: bool
+    config: hyperparams_pb2.Hyperparams, trains_batch_norm: bool, path: str
 ) -> hyperparams_lib.ConvHyperparams:
     """Builds the hyperparameters of convolutions.
 
@@ -27,6 +27,7 @@ def build(
         config: of the part of the network; a `group_norm` gives biases.
         trains_batch_norm: False freezes every normalisation; True leaves it
             to `batch_norm.train`.
+        path: of `config` in the pipeline config, for errors.
 
     Raises:
         errors.ConfigError: no initializer, an op other than CONV, or a
@@ -34,12 +35,12 @@ def build(
     """
     if config.op != hyperparams_pb2.Hyperparams.CONV:
         raise errors.ConfigError(
-            "conv_hyperparams.op: expected CONV, got "
+            f"{path}.op: expected CONV, got "
             f"{hyperparams_pb2.Hyperparams.Op.Name(config.op)}; remove it"
         )
     batch_norm = None
     if config.HasField("batch_norm"):
-        _check_batch_norm(config.batch_norm)
+        _check_batch_norm(config.batch_norm, f"{path}.batch_norm")
         batch_norm = hyperparams_lib.BatchNormParams(
             decay=config.batch_norm.decay,
             epsilon=config.batch_norm.epsilon,
@@ -48,23 +49,23 @@ def build(
             train=config.batch_norm.train and trains_batch_norm,
         )
     return hyperparams_lib.ConvHyperparams(
-        initializer=_build_initializer(config.initializer),
+        initializer=_build_initializer(
+            config.initializer, f"{path}.initializer"
+        ),
         regularizer=_build_regularizer(config.regularizer),
         activation=_ACTIVATIONS[config.activation],
         batch_norm=batch_norm,
     )
 
 
-def _check_batch_norm(config: hyperparams_pb2.BatchNorm) -> None:
+def _check_batch_norm(config: hyperparams_pb2.BatchNorm, path: str) -> None:
     if not 0 <= config.decay <= 1:
         raise errors.ConfigError(
-            "conv_hyperparams.batch_norm.decay: expected 0 to 1, got "
-            f"{config.decay:g}"
+            f"{path}.decay: expected 0 to 1, got {config.decay:g}"
         )
     if config.epsilon < 0:
         raise errors.ConfigError(
-            "conv_hyperparams.batch_norm.epsilon: expected 0 or more, got "
-            f"{config.epsilon:g}"
+            f"{path}.epsilon: expected 0 or more, got {config.epsilon:g}"
         )
 
 
@@ -81,7 +82,7 @@ def _build_regularizer(
 
 
 def _build_initializer(
-    config: hyperparams_pb2.Initializer,
+    config: hyperparams_pb2.Initializer, path: str
 ) -> keras.initializers.Initializer:
     kind = config.WhichOneof("initializer_oneof")
     if kind == "truncated_normal_initializer":
@@ -98,7 +99,7 @@ def _build_initializer(
             distribution="uniform" if scaling.uniform else "truncated_normal",
         )
     raise errors.ConfigError(
-        "conv_hyperparams.initializer: expected one of "
-        "truncated_normal_initializer, random_normal_initializer, "
-        "variance_scaling_initializer, got none; add one"
+        f"{path}: expected one of truncated_normal_initializer, "
+        "random_normal_initializer, variance_scaling_initializer, got none; "
+        "add one"
     )

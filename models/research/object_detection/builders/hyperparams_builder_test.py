@@ -13,7 +13,7 @@ INITIALIZER = "initializer { truncated_normal_initializer {} } "
 
 def build(text, trains_batch_norm=True):
     config = text_format.Parse(text, hyperparams_pb2.Hyperparams())
-    return hyperparams_builder.build(config, trains_batch_norm)
+    return hyperparams_builder.build(config, trains_batch_norm, "a.path")
 
 
 def draw(text, shape=(3, 3, 64, 128)):
@@ -62,7 +62,9 @@ def test_truncated_normal_ends_at_two_deviations():
 
 
 def test_missing_initializer_is_refused():
-    with pytest.raises(errors.ConfigError, match="initializer: expected one"):
+    with pytest.raises(
+        errors.ConfigError, match="^a.path.initializer: expected"
+    ):
         build("activation: RELU")
 
 
@@ -142,10 +144,16 @@ def test_batch_norm_trains_if_the_config_and_the_caller_agree(
     ("text", "field"),
     [
         ("op: FC", "op: expected CONV, got FC"),
-        ("batch_norm { decay: 1.5 }", "decay: expected 0 to 1, got 1.5"),
-        ("batch_norm { epsilon: -1 }", "epsilon: expected 0 or more, got -1"),
+        (
+            "batch_norm { decay: 1.5 }",
+            "batch_norm.decay: expected 0 to 1, got 1.5",
+        ),
+        (
+            "batch_norm { epsilon: -1 }",
+            "batch_norm.epsilon: expected 0 or more, got -1",
+        ),
     ],
 )
 def test_impossible_values_are_refused(text, field):
-    with pytest.raises(errors.ConfigError, match=field):
+    with pytest.raises(errors.ConfigError, match=f"^a.path.{field}"):
         build(INITIALIZER + text)

@@ -13,7 +13,7 @@ _METHODS = {
     image_resizer_pb2.AREA: image_resizer.ResizeMethod.AREA,
 }
 
-
+_PATH = "model.ssd.image_resizer"
 _NUM_COLOURS = 3
 
 
@@ -32,8 +32,8 @@ def build(
     kind = config.WhichOneof("image_resizer_oneof")
     if kind is None:
         raise errors.ConfigError(
-            "image_resizer is empty: set fixed_shape_resizer or "
-            "keep_aspect_ratio_resizer"
+            f"{_PATH}: expected fixed_shape_resizer or "
+            "keep_aspect_ratio_resizer, got nothing"
         )
     fields = getattr(config, kind)
     num_channels = _NUM_COLOURS + num_additional_channels
@@ -54,7 +54,7 @@ def build(
             convert_to_grayscale=fields.convert_to_grayscale,
         )
     except ValueError as error:
-        raise errors.ConfigError(f"image_resizer.{kind}: {error}") from error
+        raise errors.ConfigError(f"{_PATH}.{kind}.{error}") from error
 
 
 def _pad_values(
@@ -63,7 +63,7 @@ def _pad_values(
     values = tuple(config.per_channel_pad_value) or (0.0,) * num_channels
     if len(values) != num_channels:
         raise ValueError(
-            f"per_channel_pad_value must have {num_channels} numbers, one for "
-            f"each channel of the images, got {list(values)}"
+            f"per_channel_pad_value: must have {num_channels} numbers, one "
+            f"for each channel of the images, got {list(values)}"
         )
     return values

@@ -52,7 +52,7 @@ def test_defaults():
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("", "image_resizer is empty"),
+        ("", "^model.ssd.image_resizer: .* got nothing"),
         ("fixed_shape_resizer { height: 0 }", "fixed_shape_resizer.*height"),
         (
             "keep_aspect_ratio_resizer { min_dimension: 2000 }",

@@ -30,7 +30,7 @@ def build(
     try:
         return _build_argmax(config.argmax_matcher, disjoint_similarity)
     except ValueError as error:
-        raise errors.ConfigError(f"{_PATH}.{kind}: {error}") from error
+        raise errors.ConfigError(f"{_PATH}.{kind}.{error}") from error
 
 
 def _build_argmax(

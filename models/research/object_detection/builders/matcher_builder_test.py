@@ -73,7 +73,7 @@ def test_the_similarity_of_what_is_disjoint_reaches_the_matcher(text):
         ("", "model.ssd.matcher: expected argmax_matcher or bipartite_m"),
         (
             "argmax_matcher { unmatched_threshold: 0.7 }",
-            "model.ssd.matcher.argmax_matcher: unmatched_threshold 0.7",
+            "model.ssd.matcher.argmax_matcher.unmatched_threshold: .* got 0.7",
         ),
         (
             "argmax_matcher { negatives_lower_than_unmatched: false }",

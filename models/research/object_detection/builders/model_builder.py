@@ -100,7 +100,7 @@ def build(
         raise errors.ConfigError(
             "model.ssd.anchor_generator: makes anchors for "
             f"{len(num_anchors_per_location)} feature maps, but "
-            f"feature_extractor {config.feature_extractor.type} has "
+            f"model.ssd.feature_extractor {config.feature_extractor.type} has "
             f"{len(num_channels)}; give both the same levels or num_layers"
         )
     box_predictor = box_predictor_builder.build(
@@ -131,9 +131,7 @@ def build(
 
 
 def _check_code_size(config: ssd_pb2.Ssd, code_size: int) -> None:
-    predictor = config.box_predictor.WhichOneof("box_predictor_oneof")
-    if predictor is None:
-        return  # The builder of predictors says so.
+    predictor = box_predictor_builder.kind(config.box_predictor)
     found = getattr(config.box_predictor, predictor).box_code_size
     if found != code_size:
         coder = config.box_coder.WhichOneof("box_coder_oneof")
@@ -186,5 +184,5 @@ def _check(config: ssd_pb2.Ssd) -> None:
     if config.add_background_class and config.explicit_background_class:
         raise errors.ConfigError(
             "model.ssd.explicit_background_class: true needs "
-            "add_background_class: false, whose default is true"
+            "model.ssd.add_background_class: false, got true, its default"
         )

@@ -121,11 +121,11 @@ def test_assignment_summaries_count_boxes_and_anchors(is_gray):
         ("ssd { explicit_background_class: true }", "explicit_background"),
         (
             "ssd { box_coder { faster_rcnn_box_coder { y_scale: 0 } } }",
-            "faster_rcnn_box_coder: .*positive",
+            "faster_rcnn_box_coder.y_scale: .* got 0",
         ),
         (
             "ssd { matcher { argmax_matcher { unmatched_threshold: 0.9 } } }",
-            "unmatched_threshold 0.9",
+            "unmatched_threshold: .* got 0.9",
         ),
         (
             "ssd { anchor_generator { multiscale_anchor_generator "

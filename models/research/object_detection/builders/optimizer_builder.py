@@ -1,7 +1,8 @@
 """Builds the optimizer and the learning rate that a config describes."""
 
+import contextlib
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from google.protobuf import message
@@ -54,15 +55,12 @@ def build(config: optimizer_pb2.Optimizer) -> OptimizerAndRate:
     def make_optimizer(
         variables: optimizers.Variables,
     ) -> optimizers.Optimizer:
-        try:
+        with _errors_at(f"{_PATH}.{kind}"):
             optimizer = make_kind(variables)
-            if decay is not None:
-                optimizer = optimizers.MovingAverage(
-                    optimizer, variables, decay=decay
-                )
-        except ValueError as error:
-            raise errors.ConfigError(f"{_PATH}: {error}") from error
-        return optimizer
+        if decay is None:
+            return optimizer
+        with _errors_at(_PATH):
+            return optimizers.MovingAverage(optimizer, variables, decay=decay)
 
     # Without variables it costs nothing and finds the numbers that are wrong.
     make_optimizer({})
@@ -72,6 +70,15 @@ def build(config: optimizer_pb2.Optimizer) -> OptimizerAndRate:
             kind_config.learning_rate, f"{_PATH}.{kind}.learning_rate"
         ),
     )
+
+
+@contextlib.contextmanager
+def _errors_at(path: str) -> Iterator[None]:
+    """Puts the path of a message before the field that an error names."""
+    try:
+        yield
+    except ValueError as error:
+        raise errors.ConfigError(f"{path}.{error}") from error
 
 
 def _momentum(
@@ -104,16 +111,15 @@ def _build_learning_rate(
     config: optimizer_pb2.LearningRate, path: str
 ) -> learning_schedules.Schedule:
     kind = oneof.require(config, "learning_rate", path, _SCHEDULES)
-    schedule = {
+    make_schedule = {
         "constant_learning_rate": _constant,
         "exponential_decay_learning_rate": _exponential,
         "manual_step_learning_rate": _manual,
         "cosine_decay_learning_rate": _cosine,
-    }[kind](getattr(config, kind))
-    try:
+    }[kind]
+    with _errors_at(f"{path}.{kind}"):
+        schedule = make_schedule(getattr(config, kind))
         schedule(0)
-    except ValueError as error:
-        raise errors.ConfigError(f"{path}.{kind}: {error}") from error
     return schedule
 
 
@@ -138,9 +144,9 @@ def _exponential(config: message.Message) -> learning_schedules.Schedule:
 
 def _manual(config: message.Message) -> learning_schedules.Schedule:
     if not config.schedule:
-        raise errors.ConfigError(
-            f"{_PATH}: manual_step_learning_rate has no schedule; expected "
-            "one or more, each with a step and a learning_rate"
+        raise ValueError(
+            "schedule: expected one or more, each with a step and a "
+            "learning_rate, got none"
         )
     return functools.partial(
         learning_schedules.manual_stepping,

@@ -40,7 +40,7 @@ def build(
         )
     except ValueError as error:
         raise errors.ConfigError(
-            f"{_PATH}.batch_non_max_suppression: {error}"
+            f"{_PATH}.batch_non_max_suppression.{error}"
         ) from error
     return post_processing.PostProcessor(
         nms=params,

@@ -83,7 +83,8 @@ def test_without_a_background_column_all_are_classes():
         (nms("max_detections_per_class: 0"), "max_detections_per_class"),
         (
             nms("max_detections_per_class: 9 max_total_detections: 8"),
-            "model.ssd.post_processing.batch_non_max_suppression: .* at most",
+            "model.ssd.post_processing.batch_non_max_suppression"
+            ".max_detections_per_class: .* 8, got 9",
         ),
     ],
 )

@@ -1,12 +1,20 @@
 """Builds how a model is trained from a `TrainConfig`."""
 
-from object_detection.builders import optimizer_builder
+from object_detection.builders import (
+    feature_extractor_builder,
+    optimizer_builder,
+)
+from object_detection.core import errors
 from object_detection.protos import train_pb2
 from object_detection.training import options
+from object_detection.utils import config_hints
 
 
 def build(
-    config: train_pb2.TrainConfig, compute_dtype: str, allow_xla: bool
+    config: train_pb2.TrainConfig,
+    compute_dtype: str,
+    allow_xla: bool,
+    feature_extractor_type: str,
 ) -> options.TrainOptions:
     """Builds how a model is trained.
 
@@ -15,6 +23,8 @@ def build(
         compute_dtype: the type that the networks compute in; float16 needs
             a loss scale.
         allow_xla: whether XLA compiles the training step.
+        feature_extractor_type: `type` of the feature extractor; decides how
+            the backbone's own checkpoint is read.
 
     Raises:
         errors.ConfigError: names the field that is missing or cannot work.
@@ -29,14 +39,16 @@ def build(
         add_regularization_loss=config.add_regularization_loss,
         update_patterns=tuple(config.update_trainable_variables),
         freeze_patterns=tuple(config.freeze_variables),
-        fine_tune=_fine_tune(config),
+        fine_tune=_fine_tune(config, feature_extractor_type),
         use_loss_scale=compute_dtype == "float16",
         jit_compile=allow_xla,
         summarize_gradients=config.summarize_gradients,
     )
 
 
-def _fine_tune(config: train_pb2.TrainConfig) -> options.FineTune | None:
+def _fine_tune(
+    config: train_pb2.TrainConfig, feature_extractor_type: str
+) -> options.FineTune | None:
     if not config.fine_tune_checkpoint:
         return None
     # The older field decides where the newer one is not set.
@@ -45,8 +57,18 @@ def _fine_tune(config: train_pb2.TrainConfig) -> options.FineTune | None:
         if config.from_detection_checkpoint
         else options.CLASSIFICATION
     )
+    known = (options.CLASSIFICATION, options.DETECTION)
+    if checkpoint_type not in known:
+        raise errors.ConfigError(
+            "train_config.fine_tune_checkpoint_type: unknown "
+            f"{checkpoint_type!r}; "
+            f"{config_hints.nearest_name(checkpoint_type, known)}"
+        )
     return options.FineTune(
         config.fine_tune_checkpoint,
         checkpoint_type,
         config.load_all_detection_checkpoint_vars,
+        prefers_averages=feature_extractor_builder.starts_from_averages(
+            feature_extractor_type
+        ),
     )

@@ -3,18 +3,28 @@
 import pytest
 from google.protobuf import text_format
 
-from object_detection.builders import train_options_builder
+from object_detection.builders import (
+    feature_extractor_builder,
+    train_options_builder,
+)
+from object_detection.core import errors
 from object_detection.protos import train_pb2
 
 OPTIMIZER = """optimizer { momentum_optimizer {
   learning_rate { constant_learning_rate { learning_rate: 0.5 } } } } """
 
 
-def build(text="", compute_dtype="float32", allow_xla=False):
+def build(
+    text="",
+    compute_dtype="float32",
+    allow_xla=False,
+    feature_extractor_type="ssd_mobilenet_v2",
+):
     return train_options_builder.build(
         text_format.Parse(OPTIMIZER + text, train_pb2.TrainConfig()),
         compute_dtype,
         allow_xla,
+        feature_extractor_type,
     )
 
 
@@ -74,6 +84,22 @@ def test_the_newer_field_decides_the_type_of_checkpoint(text, expected):
     assert fine_tune.path == "/x/net.ckpt"
     assert fine_tune.checkpoint_type == expected
     assert not fine_tune.load_all_variables
+
+
+def test_an_unknown_type_of_checkpoint_is_refused():
+    with pytest.raises(
+        errors.ConfigError,
+        match="^train_config.fine_tune_checkpoint_type: .* mean 'detection'",
+    ):
+        build("fine_tune_checkpoint: 'x' fine_tune_checkpoint_type: 'detecton'")
+
+
+@pytest.mark.parametrize("kind", feature_extractor_builder.types())
+def test_one_backbone_starts_from_the_averages_in_its_checkpoint(kind):
+    fine_tune = build(
+        "fine_tune_checkpoint: 'x'", feature_extractor_type=kind
+    ).fine_tune
+    assert fine_tune.prefers_averages == (kind == "ssd_pnasnet")
 
 
 def test_the_whole_detector_is_loaded_when_asked():

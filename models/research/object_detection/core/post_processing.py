@@ -53,11 +53,12 @@ class NmsParams:
     def __post_init__(self) -> None:
         if not 0.0 <= self.iou_threshold <= 1.0:
             raise ValueError(
-                f"iou_threshold must be in [0, 1], got {self.iou_threshold:g}"
+                "iou_threshold: must be from 0 to 1, got "
+                f"{self.iou_threshold:g}"
             )
         if not (0 < self.max_detections_per_class <= self.max_total_detections):
             raise ValueError(
-                "max_detections_per_class must be positive and at most "
+                "max_detections_per_class: must be from 1 to "
                 f"max_total_detections {self.max_total_detections}, got "
                 f"{self.max_detections_per_class}"
             )

@@ -46,23 +46,24 @@ class ArgMaxMatcher:
         if self.matched_threshold is None:
             if self.unmatched_threshold is not None:
                 raise ValueError(
-                    "unmatched_threshold needs a matched_threshold, got "
+                    "unmatched_threshold: needs a matched_threshold, got "
                     f"{self.unmatched_threshold:g} alone"
                 )
             return
         unmatched = self._unmatched_threshold
         if unmatched > self.matched_threshold:
             raise ValueError(
-                f"unmatched_threshold {unmatched:g} is above matched_threshold "
-                f"{self.matched_threshold:g}"
+                "unmatched_threshold: must be at most matched_threshold "
+                f"{self.matched_threshold:g}, got {unmatched:g}"
             )
         if (
             not self.negatives_lower_than_unmatched
             and unmatched == self.matched_threshold
         ):
             raise ValueError(
-                "with negatives_lower_than_unmatched false no anchor would be "
-                f"negative: both thresholds are {unmatched:g}"
+                "negatives_lower_than_unmatched: false needs an "
+                "unmatched_threshold below matched_threshold, got "
+                f"{unmatched:g} for both; no anchor would be negative"
             )
 
     @property

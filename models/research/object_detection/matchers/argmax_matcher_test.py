@@ -122,7 +122,7 @@ def test_a_batch_is_matched_as_its_images():
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        ({"matched_threshold": 0.3, "unmatched_threshold": 0.4}, "above"),
+        ({"matched_threshold": 0.3, "unmatched_threshold": 0.4}, "at most"),
         ({"matched_threshold": None, "unmatched_threshold": 0.4}, "needs"),
         (
             {"matched_threshold": 0.4, "negatives_lower_than_unmatched": False},

@@ -13,6 +13,8 @@ import enum
 import numpy as np
 import tensorflow as tf
 
+from object_detection.core import checks
+
 
 class ResizeMethod(enum.Enum):
     """How a pixel between pixels is made."""
@@ -40,11 +42,7 @@ class FixedShapeResizer:
     convert_to_grayscale: bool = False
 
     def __post_init__(self) -> None:
-        if self.height < 1 or self.width < 1:
-            raise ValueError(
-                "height and width must be at least 1, got "
-                f"{self.height} and {self.width}"
-            )
+        checks.require_positive(height=[self.height], width=[self.width])
 
     @property
     def static_size_px(self) -> tuple[int, int]:
@@ -101,8 +99,8 @@ class KeepAspectRatioResizer:
     def __post_init__(self) -> None:
         if not 1 <= self.min_dimension <= self.max_dimension:
             raise ValueError(
-                "must have 1 <= min_dimension <= max_dimension, got "
-                f"{self.min_dimension} and {self.max_dimension}"
+                "min_dimension: must be from 1 to max_dimension "
+                f"{self.max_dimension}, got {self.min_dimension}"
             )
 
     @property

@@ -31,7 +31,8 @@ class Report:
 
     Attributes:
         path: the checkpoint.
-        matched: checkpoint name by variable name.
+        matched: checkpoint name by variable name; that of a moving average
+            where its value was taken.
         missing: names that the checkpoint was asked for and does not have.
         mismatched: checkpoint name -> (shape there, shape in the model).
         num_unused: how many tensors of the checkpoint nobody asked for.
@@ -45,16 +46,21 @@ class Report:
 
     def table(self) -> rich.table.Table:
         """Returns the report as a table, long lists cut short."""
+        averages = [n for n in self.matched.values() if _is_average(n)]
+        weights = [n for n in self.matched.values() if not _is_average(n)]
+        of_averages = f" ({len(averages)} from moving averages)"
         table = rich.table.Table(
-            title=f"{self.path}: {len(self.matched)} variables taken, "
-            f"{len(self.missing)} missing, {len(self.mismatched)} of another "
-            f"shape, {self.num_unused} not asked for",
+            title=f"{self.path}: {len(self.matched)} variables taken"
+            f"{of_averages if averages else ''}, {len(self.missing)} missing, "
+            f"{len(self.mismatched)} of another shape, {self.num_unused} not "
+            "asked for",
             title_justify="left",
         )
         table.add_column("variable in the checkpoint", overflow="fold")
         table.add_column("what became of it")
         for names, fate in (
-            (list(self.matched.values()), "taken"),
+            (weights, "taken"),
+            (averages, "taken, a moving average"),
             (self.missing, "missing"),
         ):
             _add_rows(table, [(name, fate) for name in names])
@@ -75,11 +81,7 @@ class Report:
 def names_in_checkpoint(
     variables: Mapping[str, keras.Variable], fine_tune: FineTune
 ) -> dict[str, str]:
-    """Returns the checkpoint's name of each variable to look for.
-
-    Raises:
-        ConfigError: the type is neither CLASSIFICATION nor DETECTION.
-    """
+    """Returns the checkpoint's name of each variable to look for."""
     if fine_tune.checkpoint_type == CLASSIFICATION:
         prefix = _EXTRACTOR + "/"
         return {
@@ -87,18 +89,12 @@ def names_in_checkpoint(
             for name in variables
             if name.startswith(prefix)
         }
-    if fine_tune.checkpoint_type == DETECTION:
-        return {
-            name: name
-            for name in variables
-            if name != checkpoints.GLOBAL_STEP
-            and (fine_tune.load_all_variables or name.startswith(_EXTRACTOR))
-        }
-    raise errors.ConfigError(
-        "train_config.fine_tune_checkpoint_type: expected "
-        f"{CLASSIFICATION!r} or {DETECTION!r}, got "
-        f"{fine_tune.checkpoint_type!r}"
-    )
+    return {
+        name: name
+        for name in variables
+        if name != checkpoints.GLOBAL_STEP
+        and (fine_tune.load_all_variables or name.startswith(_EXTRACTOR))
+    }
 
 
 def initialize(
@@ -113,21 +109,26 @@ def initialize(
     reader = checkpoints.Reader(fine_tune.path)
     wanted = names_in_checkpoint(variables, fine_tune)
     matched, missing, mismatched = {}, [], {}
-    for name, name_there in wanted.items():
+    prefers_averages = (
+        fine_tune.prefers_averages
+        and fine_tune.checkpoint_type == CLASSIFICATION
+    )
+    for name, name_wanted in wanted.items():
         shape = tuple(variables[name].shape)
-        if name_there not in reader.shapes:
-            missing.append(name_there)
+        name_there = _name_there(reader, name_wanted, prefers_averages)
+        if name_there is None:
+            missing.append(name_wanted)
         elif reader.shapes[name_there] != shape:
             mismatched[name_there] = (reader.shapes[name_there], shape)
         else:
             matched[name] = name_there
     # Last, because every checkpoint of a model in floats lacks them.
     missing.sort(key=quantization.is_range_name)
-    num_unused = len(set(reader.shapes) - set(wanted.values()))
+    num_unused = len(reader.shapes) - len(matched) - len(mismatched)
     report = Report(reader.path, matched, missing, mismatched, num_unused)
     if not matched:
         raise errors.CheckpointError(
-            _nothing_matched(reader, wanted, fine_tune)
+            _nothing_matched(reader, wanted, mismatched, fine_tune)
         )
     values = {name: reader.read(there) for name, there in matched.items()}
     for name, value in values.items():
@@ -154,9 +155,34 @@ def refuse_own_directory(fine_tune: FineTune, model_dir: str) -> None:
         )
 
 
+def _name_there(
+    reader: checkpoints.Reader, name: str, prefers_averages: bool
+) -> str | None:
+    """Returns the name of a variable's value or average, None without any."""
+    names = [name, name + checkpoints.MOVING_AVERAGE_SUFFIX]
+    if prefers_averages:
+        names.reverse()
+    return next((name for name in names if name in reader.shapes), None)
+
+
+def _is_average(name: str) -> bool:
+    return name.endswith(checkpoints.MOVING_AVERAGE_SUFFIX)
+
+
 def _nothing_matched(
-    reader: checkpoints.Reader, wanted: Mapping[str, str], fine_tune: FineTune
+    reader: checkpoints.Reader,
+    wanted: Mapping[str, str],
+    mismatched: Mapping[str, tuple[tuple[int, ...], tuple[int, ...]]],
+    fine_tune: FineTune,
 ) -> str:
+    problem = f"{reader.path}: none of the {len(wanted)} variables fits"
+    if mismatched:
+        name, (found, expected) = next(iter(mismatched.items()))
+        return (
+            f"{problem}; {name!r} has shape {list(found)} in the file and "
+            f"{list(expected)} in the model; is the file of another "
+            "model.ssd.feature_extractor.depth_multiplier?"
+        )
     is_detector = any(n.startswith(_EXTRACTOR + "/") for n in reader.shapes)
     other = DETECTION if is_detector else CLASSIFICATION
     if other != fine_tune.checkpoint_type:
@@ -166,9 +192,9 @@ def _nothing_matched(
     weights = sorted(n for n in reader.shapes if n.endswith("weights"))
     first_there = (weights or sorted(reader.shapes) or ["nothing"])[0]
     return (
-        f"{reader.path}: none of the {len(wanted)} variables fits; expected "
-        f"names such as {next(iter(wanted.values()), 'none')!r}, found names "
-        f"such as {first_there!r}; {advice}"
+        f"{problem}; expected names such as "
+        f"{next(iter(wanted.values()), 'none')!r}, found names such as "
+        f"{first_there!r}; {advice}"
     )
 
 

@@ -41,6 +41,13 @@ def start(path, checkpoint_type, **settings):
     return report, changed, variables
 
 
+def printed(report):
+    console = rich.console.Console(width=120)
+    with console.capture() as capture:
+        console.print(report.table())
+    return capture.get()
+
+
 def test_classification_fills_the_backbone(tmp_path):
     report, changed, variables = start(
         written(tmp_path, EXTRACTOR), "classification"
@@ -78,6 +85,51 @@ def test_the_weights_are_taken_of_a_checkpoint_that_has_averages_too(
     assert report.num_unused == len(DETECTOR) + 3
 
 
+@pytest.mark.parametrize("prefers_averages", [False, True])
+def test_averages_are_taken_where_they_are_preferred_or_alone(
+    tmp_path, prefers_averages
+):
+    """Both of the weights, the average of one, the value of the other."""
+    weights, beta, mean = EXTRACTOR
+    values = {
+        weights: EXTRACTOR[weights],
+        f"{weights}/ExponentialMovingAverage": EXTRACTOR[weights] + 1,
+        f"{beta}/ExponentialMovingAverage": EXTRACTOR[beta] + 1,
+        mean: EXTRACTOR[mean],
+    }
+    report, _, variables = start(
+        written(tmp_path, values),
+        "classification",
+        prefers_averages=prefers_averages,
+    )
+    taken = {
+        name: variables[f"FeatureExtractor/{name}"].value.numpy().flat[0]
+        for name in EXTRACTOR
+    }
+    assert taken == {
+        weights: 1.25 if prefers_averages else 0.25,
+        beta: 1.5,
+        mean: 0.75,
+    }
+    assert (report.missing, report.num_unused) == ([], 1)
+    text = printed(report)
+    num_averages = 1 + prefers_averages
+    assert f"3 variables taken ({num_averages} from moving averages)" in text
+    assert text.count("taken, a moving average") == num_averages
+
+
+def test_a_detectors_averages_are_not_preferred(tmp_path):
+    values = {
+        **DETECTOR,
+        **{f"{n}/ExponentialMovingAverage": v + 1 for n, v in DETECTOR.items()},
+    }
+    report, _, _ = start(
+        written(tmp_path, values), "detection", prefers_averages=True
+    )
+    assert set(report.matched) == set(report.matched.values())
+    assert "from moving averages" not in printed(report)
+
+
 @pytest.mark.parametrize("load_all_variables", [False, True])
 def test_detection_leaves_the_predictor_unless_told(
     tmp_path, load_all_variables
@@ -100,10 +152,7 @@ def test_the_report_names_what_is_missing_and_what_does_not_fit(tmp_path):
     assert changed == {"FeatureExtractor/net/BatchNorm/moving_mean"}
     assert report.missing == ["net/BatchNorm/beta"]
     assert report.mismatched == {"net/weights": ((48, 8), (48, 4))}
-    console = rich.console.Console(width=120)
-    with console.capture() as capture:
-        console.print(report.table())
-    text = capture.get()
+    text = printed(report)
     assert "1 variables taken, 1 missing, 1 of another shape" in text
     assert "shape [48, 8], the model has [48, 4]" in text
 
@@ -114,6 +163,11 @@ def test_the_report_names_what_is_missing_and_what_does_not_fit(tmp_path):
         (DETECTOR, "classification", "fine_tune_checkpoint_type: 'detection'"),
         (EXTRACTOR, "detection", "fine_tune_checkpoint_type: 'classification'"),
         ({"other/weights": np.ones(3)}, "classification", "feature_extractor"),
+        (
+            {"net/weights": np.ones((48, 8))},
+            "classification",
+            r"\[48, 8\] .* \[48, 4\] .*model.ssd.*depth_multiplier",
+        ),
     ],
 )
 def test_refuses_a_checkpoint_of_which_nothing_fits(
@@ -121,11 +175,6 @@ def test_refuses_a_checkpoint_of_which_nothing_fits(
 ):
     with pytest.raises(errors.CheckpointError, match=advice):
         start(written(tmp_path, values), checkpoint_type)
-
-
-def test_an_unknown_type_names_the_field(tmp_path):
-    with pytest.raises(errors.ConfigError, match="fine_tune_checkpoint_type"):
-        start(written(tmp_path, DETECTOR), "segmentation")
 
 
 def test_a_missing_checkpoint_is_named(tmp_path):

@@ -51,13 +51,13 @@ def exponential_decay_with_burnin(
             positive, or a rate is negative.
     """
     _require_not_negative(
-        learning_rate_base=learning_rate_base,
+        initial_learning_rate=learning_rate_base,
         burnin_learning_rate=burnin_learning_rate,
         min_learning_rate=min_learning_rate,
     )
     _require_positive(
-        learning_rate_decay_steps=learning_rate_decay_steps,
-        learning_rate_decay_factor=learning_rate_decay_factor,
+        decay_steps=learning_rate_decay_steps,
+        decay_factor=learning_rate_decay_factor,
     )
     step = _as_float(step)
     exponent = (step - burnin_steps) / learning_rate_decay_steps
@@ -95,18 +95,19 @@ def manual_stepping(
         boundaries and boundaries[0] < 1
     ):
         raise ValueError(
-            "boundaries must be positive and strictly increasing, got "
+            "schedule: expected steps above 0, each above the one before, got "
             f"{list(boundaries)}"
         )
     if len(rates) != len(boundaries) + 1:
         raise ValueError(
-            f"{len(boundaries)} boundaries need {len(boundaries) + 1} rates, "
-            f"got {len(rates)}"
+            f"schedule: {len(boundaries)} boundaries need "
+            f"{len(boundaries) + 1} rates, got {len(rates)}"
         )
     if warmup and not boundaries:
-        raise ValueError("warmup needs a boundary to climb towards")
-    for rate in rates:
-        _require_not_negative(rate=rate)
+        raise ValueError("warmup: needs a boundary to climb towards")
+    _require_not_negative(initial_learning_rate=rates[0])
+    for i, rate in enumerate(rates[1:]):
+        _require_not_negative(**{f"schedule[{i}].learning_rate": rate})
     step = _as_float(step)
     result = rates[0] * ops.ones_like(step)
     if warmup:
@@ -148,13 +149,13 @@ def cosine_decay_with_warmup(
     )
     if total_steps < warmup_steps:
         raise ValueError(
-            f"total_steps ({total_steps}) must not be smaller than "
-            f"warmup_steps ({warmup_steps})"
+            f"warmup_steps: must be at most total_steps {total_steps}, got "
+            f"{warmup_steps}"
         )
     if warmup_steps > 0 and learning_rate_base < warmup_learning_rate:
         raise ValueError(
-            f"learning_rate_base ({learning_rate_base:g}) must not be smaller "
-            f"than warmup_learning_rate ({warmup_learning_rate:g})"
+            "warmup_learning_rate: must be at most learning_rate_base "
+            f"{learning_rate_base:g}, got {warmup_learning_rate:g}"
         )
     step = _as_float(step)
     fall_start = warmup_steps + hold_base_rate_steps
@@ -183,11 +184,11 @@ def _require_not_negative(**rates: float) -> None:
     for name, rate in rates.items():
         if not 0.0 <= rate < math.inf:
             raise ValueError(
-                f"{name} must be a finite number from 0 up, got {rate}"
+                f"{name}: must be a finite number from 0 up, got {rate:g}"
             )
 
 
 def _require_positive(**values: float) -> None:
     for name, value in values.items():
         if not 0.0 < value < math.inf:
-            raise ValueError(f"{name} must be positive, got {value}")
+            raise ValueError(f"{name}: must be above 0, got {value:g}")

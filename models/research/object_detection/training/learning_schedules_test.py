@@ -100,9 +100,9 @@ EXPONENTIAL = dict(
         (
             "manual_stepping",
             dict(boundaries=[5, 5], rates=[0.1, 0.2, 0.3]),
-            "increasing",
+            r"^schedule: .* got \[5, 5\]",
         ),
-        ("manual_stepping", dict(boundaries=[0], rates=[1, 2]), "positive"),
+        ("manual_stepping", dict(boundaries=[0], rates=[1, 2]), "^schedule: "),
         ("manual_stepping", dict(boundaries=[5], rates=[0.1]), "rates"),
         ("constant", dict(learning_rate=float("nan")), "learning_rate"),
     ],

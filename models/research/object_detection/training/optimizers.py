@@ -39,7 +39,7 @@ class Momentum:
     """
 
     def __init__(self, variables: Variables, *, momentum: float) -> None:
-        _require_share(momentum=momentum)
+        _require_share(momentum_optimizer_value=momentum)
         self._variables = dict(variables)
         self._momentum = momentum
         self._velocities = _slots(variables, 0.0)
@@ -78,7 +78,7 @@ class RMSProp:
         decay: float,
         epsilon: float,
     ) -> None:
-        _require_share(momentum=momentum, decay=decay)
+        _require_share(momentum_optimizer_value=momentum, decay=decay)
         self._variables = dict(variables)
         self._momentum = momentum
         self._decay = decay
@@ -176,7 +176,7 @@ class MovingAverage:
     def __init__(
         self, optimizer: Optimizer, variables: Variables, *, decay: float
     ) -> None:
-        _require_share(decay=decay)
+        _require_share(moving_average_decay=decay)
         self._optimizer = optimizer
         self._variables = dict(variables)
         self._decay = decay
@@ -239,4 +239,4 @@ def _handle(variable: keras.Variable) -> Tensor:
 def _require_share(**values: float) -> None:
     for name, value in values.items():
         if not 0.0 <= value <= 1.0:
-            raise ValueError(f"{name} must lie in [0, 1], got {value}")
+            raise ValueError(f"{name}: must be from 0 to 1, got {value:g}")

@@ -20,11 +20,15 @@ class FineTune:
             detector's, under the same names.
         load_all_variables: with DETECTION, whether to take the predictor's
             variables too.
+        prefers_averages: with CLASSIFICATION, whether to start from the
+            moving average of a variable where the checkpoint has one; else
+            averages are taken only of what it does not hold itself.
     """
 
     path: str
     checkpoint_type: str
     load_all_variables: bool = False
+    prefers_averages: bool = False
 
 
 @dataclasses.dataclass(frozen=True)

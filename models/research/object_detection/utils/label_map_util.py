@@ -59,14 +59,14 @@ def check_num_classes(path: str, num_classes: int) -> None:
         if item.id > num_classes:
             raise errors.ConfigError(
                 f"{path}: item {number} (name {_shown_name(item)!r}) has id "
-                f"{item.id}, but the model's num_classes is {num_classes}: "
+                f"{item.id}, but model.ssd.num_classes is {num_classes}: "
                 "raise num_classes or use another label map"
             )
     highest_id = max(item.id for item in items)
     if highest_id != num_classes:
         raise errors.ConfigError(
-            f"{path}: {len(items)} items with ids up to {highest_id}, but the "
-            f"model's num_classes is {num_classes}: set num_classes to "
+            f"{path}: {len(items)} items with ids up to {highest_id}, but "
+            f"model.ssd.num_classes is {num_classes}: set num_classes to "
             f"{highest_id} or use another label map"
         )
 
