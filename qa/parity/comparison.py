@@ -17,8 +17,8 @@ class Comparison(NamedTuple):
         found: what this detector has.
         difference: the number that must not be above the limit.
         limit: what was agreed on.
-        rounding_limit: how far apart two runs of this detector can be that
-            differ in nothing but the order of float32 additions.
+        rounding_limit: how far apart two runs of this detector are that
+            differ in rounding alone.
     """
 
     name: str
@@ -97,16 +97,23 @@ def compare_most(
         found: N numbers.
         tolerance: relative difference that is close.
         least_share: how many of them must be close.
-        least_share_rounded: how many are whatever the rounding.
+        least_share_rounded: how many are between runs that differ in
+            rounding alone.
     """
-    scale = np.maximum(np.abs(expected), 1e-12)
-    is_close = np.abs(expected - np.array(list(found))) <= tolerance * scale
     return compare_share(
         f"{name} within {tolerance:g}",
-        is_close,
+        is_close(expected, np.array(list(found)), tolerance),
         least_share,
         least_share_rounded=least_share_rounded,
     )
+
+
+def is_close(
+    expected: np.ndarray, found: np.ndarray, tolerance: float
+) -> np.ndarray:
+    """Returns bool [N]: the relative difference is within the tolerance."""
+    scale = np.maximum(np.abs(expected), 1e-12)
+    return np.abs(expected - found) <= tolerance * scale
 
 
 def compare_share(

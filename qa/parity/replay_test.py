@@ -11,7 +11,12 @@ import numpy as np
 import pytest
 
 REPLAY = pathlib.Path(__file__).with_name("replay.py")
-CASES = ("ssd_mobilenet_v1_fpn_640", "ssd_mobilenet_v2", "ssd320_full_8gpus")
+CASES = (
+    "ssd_inception_v2",
+    "ssd_mobilenet_v1_fpn_640",
+    "ssd_mobilenet_v2",
+    "ssd320_full_8gpus",
+)
 
 
 def run(directory, *flags):
