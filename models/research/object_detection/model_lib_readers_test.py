@@ -223,14 +223,12 @@ def test_gray_images_train_and_are_measured(folder, tmp_path):
 
 
 def test_the_end_of_the_data_ends_the_training(folder, tmp_path, caplog):
-    overrides = "train_input_reader.num_epochs=1"
-    for _ in range(2):
-        train(folder / "one.config", tmp_path, 10, overrides)
+    train(
+        folder / "one.config", tmp_path, 10, "train_input_reader.num_epochs=1"
+    )
     assert "The training input ends at step 2 of 10" in caplog.text
     assert checkpoints.step_of(checkpoints.resolve(str(tmp_path))) == 2
-    # The second run had nothing to train or to measure.
     assert num_images(tmp_path, "eval") == {2: 3}
-    assert logged(tmp_path) == []
 
 
 @pytest.mark.parametrize(
