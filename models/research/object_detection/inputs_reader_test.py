@@ -276,7 +276,7 @@ def test_bad_records_are_skipped_when_allowed(folder, caplog):
     assert source_ids == [b"100", b"101", b"102", b"103", b"104", b"106"]
     assert f"1 bad records were skipped ({folder}/b.record: 1)" in caplog.text
     write_records(folder / "b.record", [bad, bad])
-    with pytest.raises(errors.DataError, match="bad record number 2"):
+    with pytest.raises(errors.DataError, match="found 2 bad records"):
         batches(1)
 
 

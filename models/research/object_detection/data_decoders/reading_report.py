@@ -71,12 +71,10 @@ class ReadingReport:
                 (tf.data.Dataset.from_tensors(record), first)
             )
 
+        note = self._make_note(options)
+
         def is_good(record: record_stream.Record, row: tuple) -> tf.Tensor:
-            return tf.cond(
-                row[0],
-                lambda: True,
-                lambda: self._note(record, options),
-            )
+            return tf.cond(row[0], lambda: True, lambda: note(record))
 
         # One element of each in turn: the order is that of the records.
         return (
@@ -114,21 +112,37 @@ class ReadingReport:
                 num_missized,
             )
 
-    def _note(
-        self,
-        record: record_stream.Record,
-        options: tf_example_decoder.DecoderOptions,
-    ) -> tf.Tensor:
-        """Returns False, as a tensor that counts the record when it runs."""
+    def _make_note(
+        self, options: tf_example_decoder.DecoderOptions
+    ) -> Callable[[record_stream.Record], tf.Tensor]:
+        """Makes what counts a bad record, and returns False, when it runs."""
+        last_position, num_in_a_row = -2, 0
 
-        def note(path: bytes, index: np.int64, serialized: bytes) -> bool:
+        def note(
+            position: np.int64, path: bytes, index: np.int64, serialized: bytes
+        ) -> bool:
+            nonlocal last_position, num_in_a_row
+            is_next = position == last_position + 1
+            num_in_a_row = num_in_a_row + 1 if is_next else 1
+            last_position = position
             self._add(path.decode(), int(index), serialized, options)
+            # More than the end of one epoch and the beginning of the next.
+            if num_in_a_row > 2 * self.max_bad_records:
+                self._refuse(f"{path.decode()}: none of the records is good")
             return False
 
-        is_good = tf.numpy_function(
-            note, [record.path, record.index, record.serialized], tf.bool
+        def noted(record: record_stream.Record) -> tf.Tensor:
+            is_good = tf.numpy_function(note, [*record], tf.bool)
+            return tf.ensure_shape(is_good, [])
+
+        return noted
+
+    def _refuse(self, reason: str) -> None:
+        self.refusal = errors.DataError(
+            f"{reason}; found {len(self._bad)} bad records, --max_bad_records "
+            f"is {self.max_bad_records}: mend the records, or allow more"
         )
-        return tf.ensure_shape(is_good, [])
+        raise self.refusal
 
     def _add(
         self,
@@ -151,12 +165,7 @@ class ReadingReport:
             source = f" (source id {name})" if name else ""
         where = f"{path}: record {index}{source}: {fault}"
         if len(self._bad) > self.max_bad_records:
-            self.refusal = errors.DataError(
-                f"{where}; this is bad record number {len(self._bad)}, and "
-                f"--max_bad_records is {self.max_bad_records}: mend the "
-                "records, or allow more"
-            )
-            raise self.refusal
+            self._refuse(where)
         logging.warning(
             "Skipped bad record %d of at most %d: %s",
             len(self._bad),

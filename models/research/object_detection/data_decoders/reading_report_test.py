@@ -100,10 +100,26 @@ def test_one_too_many_is_named(files):
         read(files, report)
     assert isinstance(report.refusal, errors.DataError)
     assert str(report.refusal) == (
-        f"{files[1]}: record 3: is damaged (checksum mismatch); this is bad "
-        "record number 3, and --max_bad_records is 2: mend the records, or "
-        "allow more"
+        f"{files[1]}: record 3: is damaged (checksum mismatch); found 3 bad "
+        "records, --max_bad_records is 2: mend the records, or allow more"
     )
+
+
+def test_records_of_which_none_is_good_end(tmp_path):
+    path = write_records(tmp_path / "a", [BAD_IMAGE, NO_EXAMPLE])
+    report = ReadingReport(max_bad_records=5)
+    with pytest.raises(tf.errors.OpError):
+        read((path,), report, num_epochs=0)
+    assert str(report.refusal).startswith(
+        f"{path}: none of the records is good; found 2 bad records"
+    )
+
+
+def test_bad_ends_of_two_epochs_are_passed(tmp_path):
+    records = [BAD_IMAGE, NO_EXAMPLE, example(2), NO_EXAMPLE]
+    path = write_records(tmp_path / "a", records)
+    found = read((path,), ReadingReport(max_bad_records=3), num_epochs=3)
+    assert found == [(2, 2), (6, 2), (10, 2)]
 
 
 def test_without_leave_the_first_one_stops(files, caplog):
