@@ -11,7 +11,7 @@ Four training steps amplify rounding, in some networks to tens of percents; see
 that is above its limit, but not further off than runs of this detector are
 from each other that start from weights changed by 1e-5 of themselves,
 is marked "rounding" and agrees all the same; with --strict it does not. What
-comes before the first update has no such excuse.
+is computed without training has no such excuse.
 """
 
 import argparse
