@@ -111,7 +111,7 @@ def create_estimator_and_inputs(
     eval_readers.check_label_maps(configs, readers, is_training)
     num_additional_channels = _check_inputs(configs, readers, is_training)
     report = reading_report.ReadingReport(max_bad_records)
-    # Before the model, so that what is wrong in it shows at once.
+    # Before the networks, so that what is wrong here shows at once.
     train_options = None
     if is_training:
         train_options = train_options_builder.build(

@@ -153,8 +153,9 @@ def continuous_eval(
 ) -> None:
     """Measures each new checkpoint of a directory, as another process trains.
 
-    Ends when a checkpoint of step `job.train_steps` or later was measured. Of
-    several new ones only the newest is.
+    Ends when a checkpoint of step `job.train_steps` or later was measured, or
+    one without a step in its name, which is an exported one. Of several new
+    ones only the newest is.
 
     Args:
         job: built for training or not.
@@ -180,12 +181,12 @@ def continuous_eval(
                 for directory in _sets_of(job, name):
                     _evaluate(job, directory, report, path, stop)
             except errors.CheckpointError:
-                if os.path.exists(f"{path}.index"):
+                if checkpoints.exists(path):
                     raise
                 logging.warning("%s was removed before it was read", path)
                 continue
             step = checkpoints.step_of(path)
-            if job.train_steps and step >= job.train_steps:
+            if step is None or (job.train_steps and step >= job.train_steps):
                 return
 
 

@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
 import sys
@@ -202,6 +203,19 @@ def test_continuous_evaluation_ends_with_the_training(
     )
     model_lib.continuous_eval(job, str(trained), report_to(""), min_seconds=0.0)
     assert evaluations(tmp_path)[4].num_images == NUM_VAL // 2
+
+
+def test_an_exported_checkpoint_is_measured_once(
+    config_path, trained, tmp_path
+):
+    for path in trained.glob("model.ckpt-4.*"):
+        name = path.name.replace("model.ckpt-4", "model.ckpt")
+        shutil.copy(path, tmp_path / name)
+    job = make_job(
+        config_path, tmp_path / "out", is_training=False, train_steps=400
+    )
+    model_lib.continuous_eval(job, str(tmp_path), report_to(""))
+    assert evaluations(tmp_path / "out")[4].num_images == NUM_VAL
 
 
 def test_predictions_come_one_by_one(config_path, trained, tmp_path):

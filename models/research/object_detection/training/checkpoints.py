@@ -106,7 +106,8 @@ def restore(
         model: has `checkpoint_variables()`.
         path: a checkpoint, or a directory with checkpoints.
         use_moving_averages: whether to take the running means of the weights
-            where the checkpoint has them.
+            where the checkpoint has them; without it, only of what the
+            checkpoint does not hold itself.
 
     Returns:
         The checkpoint's global_step, 0 when it has none.
@@ -121,14 +122,25 @@ def restore(
     ):
         raise errors.CheckpointError(
             f"{reader.path}: holds no moving averages, which "
-            "eval_config.use_moving_averages asks for; it was trained without "
-            "train_config.optimizer.use_moving_average"
+            "eval_config.use_moving_averages asks for; it was trained or "
+            "exported without them: set that to false"
         )
-    variables = {}
+    variables, averages_alone = {}, []
     for name, variable in model.checkpoint_variables().items():
         average = name + MOVING_AVERAGE_SUFFIX
+        is_alone = average in reader.shapes and name not in reader.shapes
+        if is_alone and not use_moving_averages:
+            averages_alone.append(name)
         use_average = use_moving_averages and average in reader.shapes
-        variables[average if use_average else name] = variable
+        variables[average if use_average or is_alone else name] = variable
+    if averages_alone:
+        logging.warning(
+            "%s: holds the moving average alone of %s (%d such variables), so "
+            "that is used",
+            reader.path,
+            averages_alone[0],
+            len(averages_alone),
+        )
     missing = load(variables, reader, optional=[GLOBAL_STEP])
     if missing:
         logging.warning(
@@ -290,7 +302,7 @@ def resolve(path: str) -> str:
             )
         return latest
     prefix = re.sub(r"(\.index|\.data-\d{5}-of-\d{5})$", "", path)
-    if os.path.exists(prefix + _INDEX) or os.path.isfile(prefix):
+    if exists(prefix):
         return prefix
     raise errors.CheckpointError(
         f"{path}: no such checkpoint (neither {os.path.basename(prefix)}"
@@ -299,21 +311,27 @@ def resolve(path: str) -> str:
     )
 
 
+def exists(prefix: str) -> bool:
+    """Returns whether a complete pair of files, or a V1 file, is there."""
+    return os.path.exists(prefix + _INDEX) or os.path.isfile(prefix)
+
+
 def latest_checkpoint(directory: str) -> str | None:
     """Returns the newest complete checkpoint of a directory, or None.
 
     That is the one which the `checkpoint` file names, and without such a file
-    the one with the highest step.
+    the one with the highest step, or one without a step as exports have it.
     """
     # The state file is read as text here because TensorFlow's own reader
     # answers None alike for no file and for one that cannot be parsed.
     state = read_state(directory)
-    if state is not None and os.path.exists(
-        state.model_checkpoint_path + _INDEX
-    ):
+    if state is not None and exists(state.model_checkpoint_path):
         return state.model_checkpoint_path
     found = checkpoints_in(directory)
-    return found[-1] if found else None
+    if found:
+        return found[-1]
+    exported = os.path.join(directory, PREFIX)
+    return exported if exists(exported) else None
 
 
 def read_state(directory: str) -> Any | None:
