@@ -66,6 +66,7 @@ class SsdAnchorGenerator:
 
     def __post_init__(self) -> None:
         height, width = self.base_anchor_size
+        # Without any aspect ratio the interpolated anchor is left.
         checks.require_positive(
             scales=self.scales,
             aspect_ratios=self.aspect_ratios or [1.0],
