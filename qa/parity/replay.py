@@ -9,7 +9,7 @@ them agree, 1 when not.
 Four training steps amplify rounding, in some networks to tens of percents; see
 `training_replay`, which measures how much in the detector at hand. A quantity
 that is above its limit, but not further off than runs of this detector are
-from each other that start from weights changed by 1e-5 of themselves,
+from each other that start from weights changed by a few 1e-5 of themselves,
 is marked "rounding" and agrees all the same; with --strict it does not. What
 is computed without training has no such excuse.
 """

@@ -3,8 +3,9 @@
 Batch normalisation over two images, activations that saturate and a miner that
 picks whole anchors turn a last bit into percents within four steps, in some
 networks more than in others. How much is measured here: the same four steps
-are made again from weights changed by `PERTURBATION` of themselves, and what
-these runs differ by is what a recorded run may differ by and be the same.
+are made again from weights that are changed by as much as rounding changes the
+sums over a map, and what these runs differ by is what a recorded run may
+differ by and be the same.
 """
 
 import itertools
@@ -29,9 +30,6 @@ NUM_STEPS = 4
 LEARNING_RATE = 1e-3
 MOMENTUM = 0.9
 
-# The original added up batch statistics one value after the other: for a map
-# of 150 x 150 pixels of two images that is off by about sqrt(45,000) * 2**-24.
-PERTURBATION = 1e-5
 NUM_PERTURBED_RUNS = 5
 # A few runs do not show the largest distance that there can be.
 _LOSS_MARGIN = 2.0
@@ -78,6 +76,7 @@ class Trainer:
             recorded.model_config.ssd.image_resizer
         )
         self._images, self._true_shapes = resizer(ops.convert_to_tensor(images))
+        self._perturbation = rounding_of_sums(self._images)
         self._weights = model.checkpoint_variables()
         self._state = trainer.TrainState(
             model,
@@ -109,7 +108,9 @@ class Trainer:
                 noise = np.random.default_rng(
                     [perturbation_seed, len(first), value.size]
                 ).standard_normal(value.shape)
-                value = (value * (1 + PERTURBATION * noise)).astype("float32")
+                value = (value * (1 + self._perturbation * noise)).astype(
+                    "float32"
+                )
             first[name] = value
         for name, variable in self._state.checkpoint_variables().items():
             variable.assign(first[name])
@@ -131,6 +132,17 @@ class Trainer:
                 for name, value in last.items()
             },
         )
+
+
+def rounding_of_sums(images_BHW3: np.ndarray) -> float:
+    """Returns by how much of itself a sum over the first map may be off.
+
+    The original added up batch statistics one value after the other; n float32
+    additions are off by about sqrt(n) * 2**-24. The first map of every network
+    has half the height and width of the images.
+    """
+    num_images, height, width, _ = images_BHW3.shape
+    return float(np.sqrt(num_images * height * width / 4) * 2.0**-24)
 
 
 def replay(
