@@ -19,6 +19,7 @@ from object_detection.data_decoders import record_files
 _READ_BUFFER_BYTES = 2**20
 
 _ENDLESS_EPOCHS = 2**62
+_GRAPH_SEED = 1
 
 # Stands for a damaged record; no tf.Example.
 DAMAGED = b"damaged record"
@@ -150,6 +151,10 @@ class RecordStream:
             )
         )
         seed = (self.seed % 2**31) * 2**32 + 2 * epoch
+        # Of the graph that is being traced: the order depends on the stream's
+        # seed alone, and TensorFlow's shuffle cannot take a seed from a
+        # tensor where the global one is 0.
+        tf.compat.v1.set_random_seed(_GRAPH_SEED)
         if self.is_shuffled:
             files = files.shuffle(
                 max(self.filenames_shuffle_buffer_size, 1), seed

@@ -1,4 +1,5 @@
 import pytest
+import tensorflow as tf
 
 from object_detection.core import errors
 from object_detection.data_decoders import record_stream
@@ -78,6 +79,15 @@ def test_the_stream_can_be_taken_up_anywhere(files, start, is_shuffled):
     rest = list(stream.dataset(start))
     assert [int(record.position) for record in rest] == list(range(start, 42))
     assert names(rest) == names(whole[start:])
+
+
+def test_the_order_does_not_depend_on_the_global_seed(files):
+    stream = record_stream.RecordStream(files, is_shuffled=True, seed=3)
+    orders = []
+    for global_seed in (0, 1, 2):
+        tf.random.set_seed(global_seed)
+        orders.append(names(stream.dataset()))
+    assert orders[0] == orders[1] == orders[2]
 
 
 def test_one_of_n_takes_the_same_records_in_every_epoch(files):

@@ -164,8 +164,8 @@ def test_extremes_of_patches():
     [
         ("random_image_scale", (0.0, 1.0), "scale ratios.*0 and 1"),
         ("random_image_scale", (2.0, 1.0), "scale ratios.*2 and 1"),
-        ("resize_image", (0, 5), "height and width.*0 and 5"),
-        ("random_resize_method", (5, -1), "height and width.*5 and -1"),
+        ("resize_image", (0, 5), "height: expected above 0, got 0"),
+        ("random_resize_method", (5, -1), "width: expected above 0, got -1"),
         ("random_black_patches", (-1,), "max_black_patches.*-1"),
         ("random_black_patches", (1, 1.5), "probability.*1.5"),
         ("random_black_patches", (1, 0.5, 2.0), "size_to_image_ratio.*2"),
