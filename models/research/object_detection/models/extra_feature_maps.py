@@ -13,6 +13,8 @@ from object_detection.models import ssd_feature_extractor
 
 Tensor = Any
 
+_USUAL_SIZES = ssd_feature_extractor.ImageSizeRule()
+
 
 class ExtraLayer(NamedTuple):
     """A feature map beyond the endpoints.
@@ -137,3 +139,38 @@ def _extra_map(
         )
     )
     return blocks
+
+
+def extractor_with_extra_maps(
+    backbone: ssd_feature_extractor.Backbone,
+    scope: str,
+    endpoints: Sequence[str],
+    extra_layers: Sequence[ExtraLayer],
+    options: ssd_feature_extractor.ExtractorOptions,
+    *,
+    image_size_rule: ssd_feature_extractor.ImageSizeRule = _USUAL_SIZES,
+) -> ssd_feature_extractor.SSDFeatureExtractor:
+    """Puts extra maps on a backbone of images in -1..1.
+
+    Args:
+        backbone: has the endpoints.
+        scope: the extra maps' names begin with it and the last endpoint's.
+        endpoints: the first maps, finest first.
+        extra_layers: the maps beyond them.
+        options: see ExtraFeatureMaps; pad_to_multiple counts, too.
+        image_size_rule: see SSDFeatureExtractor.
+    """
+    return ssd_feature_extractor.SSDFeatureExtractor(
+        backbone,
+        endpoints,
+        ExtraFeatureMaps(
+            f"{scope}/{endpoints[-1]}",
+            [backbone.endpoint_channels[name] for name in endpoints],
+            extra_layers,
+            options,
+        ),
+        preprocess=ssd_feature_extractor.scale_to_unit_range,
+        image_size_rule=image_size_rule,
+        pad_to_multiple=options.pad_to_multiple,
+        dtype=options.dtype,
+    )

@@ -1,6 +1,6 @@
 """SSD feature extractors of Inception v2 and v3."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 
 from object_detection.models import extra_feature_maps, ssd_feature_extractor
 from slim.nets import inception_blocks, inception_v2, inception_v3
@@ -17,7 +17,7 @@ def build_v2(
     """Builds six maps, from stride 16 on."""
     return _build(
         "InceptionV2",
-        inception_v2.inception_v2,
+        inception_v2.LAYERS,
         _V2_ENDPOINTS,
         _V2_EXTRA_DEPTHS,
         options,
@@ -30,7 +30,7 @@ def build_v3(
     """Builds six maps, from stride 8 on."""
     return _build(
         "InceptionV3",
-        inception_v3.inception_v3,
+        inception_v3.LAYERS,
         _V3_ENDPOINTS,
         _V3_EXTRA_DEPTHS,
         options,
@@ -39,30 +39,25 @@ def build_v3(
 
 def _build(
     network_scope: str,
-    make_backbone: Callable[..., inception_blocks.InceptionNetwork],
+    layers: Mapping[str, inception_blocks.Part],
     endpoints: Sequence[str],
     extra_depths: Sequence[int],
     options: ssd_feature_extractor.ExtractorOptions,
 ) -> ssd_feature_extractor.SSDFeatureExtractor:
     scope = f"{ssd_feature_extractor.SCOPE}/{network_scope}"
-    backbone = make_backbone(
+    backbone = inception_blocks.InceptionNetwork(
         scope,
+        layers,
         options.backbone_hyperparams,
         options.depth_multiplier,
         options.min_depth,
         options.in_channels,
         options.dtype,
     )
-    return ssd_feature_extractor.SSDFeatureExtractor(
+    return extra_feature_maps.extractor_with_extra_maps(
         backbone,
+        scope,
         endpoints,
-        extra_feature_maps.ExtraFeatureMaps(
-            f"{scope}/{endpoints[-1]}",
-            [backbone.endpoint_channels[name] for name in endpoints],
-            [extra_feature_maps.ExtraLayer(depth) for depth in extra_depths],
-            options,
-        ),
-        preprocess=ssd_feature_extractor.scale_to_unit_range,
-        pad_to_multiple=options.pad_to_multiple,
-        dtype=options.dtype,
+        [extra_feature_maps.ExtraLayer(depth) for depth in extra_depths],
+        options,
     )

@@ -1,7 +1,5 @@
 """SSD feature extractors of MobileNet v1: plain, embedded and with pooling."""
 
-from collections.abc import Sequence
-
 from object_detection.models import (
     extra_feature_maps,
     pooling_pyramid,
@@ -23,8 +21,8 @@ def build(
     options: ssd_feature_extractor.ExtractorOptions,
 ) -> ssd_feature_extractor.SSDFeatureExtractor:
     """Builds six maps, from stride 16 on."""
-    return _with_extra_layers(
-        options, _EXTRA_LAYERS, ssd_feature_extractor.ImageSizeRule()
+    return extra_feature_maps.extractor_with_extra_maps(
+        _backbone(options), _SCOPE, _ENDPOINTS, _EXTRA_LAYERS, options
     )
 
 
@@ -32,8 +30,16 @@ def build_embedded(
     options: ssd_feature_extractor.ExtractorOptions,
 ) -> ssd_feature_extractor.SSDFeatureExtractor:
     """Builds five maps, of 16, 8, 4, 2 and 1 px, of images of 256 x 256 px."""
-    rule = ssd_feature_extractor.ImageSizeRule(only_size_px=_EMBEDDED_SIZE_PX)
-    return _with_extra_layers(options, _EMBEDDED_EXTRA_LAYERS, rule)
+    return extra_feature_maps.extractor_with_extra_maps(
+        _backbone(options),
+        _SCOPE,
+        _ENDPOINTS,
+        _EMBEDDED_EXTRA_LAYERS,
+        options,
+        image_size_rule=ssd_feature_extractor.ImageSizeRule(
+            only_size_px=_EMBEDDED_SIZE_PX
+        ),
+    )
 
 
 def build_with_pooling(
@@ -52,28 +58,6 @@ def build_with_pooling(
             _SCOPE, backbone.endpoint_channels[_ENDPOINTS[0]], None, options
         ),
         preprocess=ssd_feature_extractor.scale_to_unit_range,
-        pad_to_multiple=options.pad_to_multiple,
-        dtype=options.dtype,
-    )
-
-
-def _with_extra_layers(
-    options: ssd_feature_extractor.ExtractorOptions,
-    extra_layers: Sequence[ExtraLayer],
-    image_size_rule: ssd_feature_extractor.ImageSizeRule,
-) -> ssd_feature_extractor.SSDFeatureExtractor:
-    backbone = _backbone(options)
-    return ssd_feature_extractor.SSDFeatureExtractor(
-        backbone,
-        _ENDPOINTS,
-        extra_feature_maps.ExtraFeatureMaps(
-            f"{_SCOPE}/{_ENDPOINTS[-1]}",
-            [backbone.endpoint_channels[name] for name in _ENDPOINTS],
-            extra_layers,
-            options,
-        ),
-        preprocess=ssd_feature_extractor.scale_to_unit_range,
-        image_size_rule=image_size_rule,
         pad_to_multiple=options.pad_to_multiple,
         dtype=options.dtype,
     )

@@ -5,7 +5,9 @@ from slim.nets import mobilenet_v2
 
 _SCOPE = f"{ssd_feature_extractor.SCOPE}/MobilenetV2"
 _ENDPOINTS = ("layer_15/expansion_output", "layer_19")
-_EXTRA_DEPTHS = (512, 256, 256, 128)
+_EXTRA_LAYERS = tuple(
+    extra_feature_maps.ExtraLayer(depth) for depth in (512, 256, 256, 128)
+)
 
 
 def build(
@@ -29,16 +31,6 @@ def build(
         options.in_channels,
         options.dtype,
     )
-    return ssd_feature_extractor.SSDFeatureExtractor(
-        backbone,
-        _ENDPOINTS,
-        extra_feature_maps.ExtraFeatureMaps(
-            f"{_SCOPE}/{_ENDPOINTS[-1]}",
-            [backbone.endpoint_channels[name] for name in _ENDPOINTS],
-            [extra_feature_maps.ExtraLayer(depth) for depth in _EXTRA_DEPTHS],
-            options,
-        ),
-        preprocess=ssd_feature_extractor.scale_to_unit_range,
-        pad_to_multiple=options.pad_to_multiple,
-        dtype=options.dtype,
+    return extra_feature_maps.extractor_with_extra_maps(
+        backbone, _SCOPE, _ENDPOINTS, _EXTRA_LAYERS, options
     )

@@ -4,7 +4,9 @@ from object_detection.models import extra_feature_maps, ssd_feature_extractor
 from slim.nets import pnasnet
 
 _ENDPOINTS = ("Cell_7", "Cell_11")
-_EXTRA_DEPTHS = (512, 256, 256, 128)
+_EXTRA_LAYERS = tuple(
+    extra_feature_maps.ExtraLayer(depth) for depth in (512, 256, 256, 128)
+)
 
 
 def build(
@@ -18,18 +20,12 @@ def build(
     backbone = pnasnet.PNASNet(
         scope, options.backbone_hyperparams, options.in_channels, options.dtype
     )
-    return ssd_feature_extractor.SSDFeatureExtractor(
+    return extra_feature_maps.extractor_with_extra_maps(
         backbone,
+        f"{scope}/SSD_feature_maps",
         _ENDPOINTS,
-        extra_feature_maps.ExtraFeatureMaps(
-            f"{scope}/SSD_feature_maps/{_ENDPOINTS[-1]}",
-            [backbone.endpoint_channels[name] for name in _ENDPOINTS],
-            [extra_feature_maps.ExtraLayer(depth) for depth in _EXTRA_DEPTHS],
-            options,
-        ),
-        preprocess=ssd_feature_extractor.scale_to_unit_range,
+        _EXTRA_LAYERS,
+        options,
         # The stem's first convolution is the only one without padding.
         image_size_rule=ssd_feature_extractor.ImageSizeRule(min_side_px=3),
-        pad_to_multiple=options.pad_to_multiple,
-        dtype=options.dtype,
     )

@@ -65,6 +65,10 @@ class Mixed(NamedTuple):
     branches: Sequence[Sequence[Conv | Pool | Fork]]
 
 
+# What makes one endpoint of the one before.
+Part = Conv | Pool | Mixed
+
+
 @dataclasses.dataclass(frozen=True)
 class _Maker:
     """Makes layers of descriptions, each with its number of channels."""
@@ -183,7 +187,7 @@ class InceptionNetwork(keras.layers.Layer):
     def __init__(
         self,
         scope: str,
-        table: Mapping[str, Conv | Pool | Mixed],
+        table: Mapping[str, Part],
         hyperparams: hyperparams_lib.ConvHyperparams,
         depth_multiplier: float,
         min_depth: int,
@@ -194,7 +198,7 @@ class InceptionNetwork(keras.layers.Layer):
 
         Args:
             scope: such as 'FeatureExtractor/InceptionV2'.
-            table: endpoint -> what makes it of the one before.
+            table: such as `inception_v2.LAYERS`.
             hyperparams: of every convolution, but for the initializers that
                 the table sets.
             depth_multiplier: multiplies the channels of every layer.

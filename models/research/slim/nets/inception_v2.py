@@ -4,9 +4,6 @@ The network of Ioffe and Szegedy 2015 (https://arxiv.org/abs/1502.03167) with
 its first convolution made separable, as TF1-slim has it.
 """
 
-from object_detection.core import conv_layers
-from object_detection.core import hyperparams as hyperparams_lib
-from slim.nets import inception_blocks
 from slim.nets.inception_blocks import Conv, Mixed, Pool
 
 # Standard deviations that hold whatever the config says, as in the original.
@@ -88,33 +85,3 @@ LAYERS = {
     "Mixed_5b": _keep_size(352, (192, 320), (160, 224, 224), "average", 128),
     "Mixed_5c": _keep_size(352, (192, 320), (192, 224, 224), "max", 128),
 }
-
-
-def inception_v2(
-    scope: str,
-    hyperparams: hyperparams_lib.ConvHyperparams,
-    depth_multiplier: float = 1.0,
-    min_depth: int = 16,
-    in_channels: int = 3,
-    dtype: conv_layers.DTypePolicy = None,
-) -> inception_blocks.InceptionNetwork:
-    """Makes the network up to Mixed_5c, without a classifier.
-
-    Args:
-        scope: such as 'FeatureExtractor/InceptionV2'.
-        hyperparams: of every convolution, but for the initializers that the
-            network sets itself.
-        depth_multiplier: multiplies the channels of every layer.
-        min_depth: least number of channels of a layer.
-        in_channels: of the images.
-        dtype: Keras dtype policy.
-    """
-    return inception_blocks.InceptionNetwork(
-        scope,
-        LAYERS,
-        hyperparams,
-        depth_multiplier,
-        min_depth,
-        in_channels,
-        dtype,
-    )

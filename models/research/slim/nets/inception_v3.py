@@ -1,8 +1,5 @@
 """Inception v3 (Szegedy et al. 2015, https://arxiv.org/abs/1512.00567)."""
 
-from object_detection.core import conv_layers
-from object_detection.core import hyperparams as hyperparams_lib
-from slim.nets import inception_blocks
 from slim.nets.inception_blocks import Conv, Fork, Mixed, Pool
 
 
@@ -132,32 +129,3 @@ LAYERS = {
     "Mixed_7b": _mixed_7("Conv2d_0b_3x1"),
     "Mixed_7c": _mixed_7("Conv2d_0c_3x1"),
 }
-
-
-def inception_v3(
-    scope: str,
-    hyperparams: hyperparams_lib.ConvHyperparams,
-    depth_multiplier: float = 1.0,
-    min_depth: int = 16,
-    in_channels: int = 3,
-    dtype: conv_layers.DTypePolicy = None,
-) -> inception_blocks.InceptionNetwork:
-    """Makes the network up to Mixed_7c, without a classifier.
-
-    Args:
-        scope: such as 'FeatureExtractor/InceptionV3'.
-        hyperparams: of every convolution.
-        depth_multiplier: multiplies the channels of every layer.
-        min_depth: least number of channels of a layer.
-        in_channels: of the images.
-        dtype: Keras dtype policy.
-    """
-    return inception_blocks.InceptionNetwork(
-        scope,
-        LAYERS,
-        hyperparams,
-        depth_multiplier,
-        min_depth,
-        in_channels,
-        dtype,
-    )
