@@ -17,6 +17,7 @@ from object_detection.builders import (
 )
 from object_detection.core import errors, quantization, target_assigner
 from object_detection.meta_architectures import ssd_meta_arch
+from object_detection.models import ssd_feature_extractor
 from object_detection.protos import (
     graph_rewriter_pb2,
     image_resizer_pb2,
@@ -51,9 +52,6 @@ def build(
     oneof.require(model_config, "model", "model", ["ssd"])
     config = model_config.ssd
     _check(config)
-    has_background_column = (
-        config.add_background_class or config.explicit_background_class
-    )
     num_class_slots = config.num_classes + config.add_background_class
     # The networks come last: what is wrong elsewhere shows at once.
     anchor_generator = anchor_generator_builder.build(config.anchor_generator)
@@ -71,7 +69,8 @@ def build(
         normalize_by_code_size=config.normalize_loc_loss_by_codesize,
     )
     post_processor = post_processing_builder.build(
-        config.post_processing, has_background_column=has_background_column
+        config.post_processing,
+        has_background_column=_has_background_column(config),
     )
     quantization_settings = None
     if graph_rewriter_config is not None:
@@ -86,27 +85,17 @@ def build(
         in_channels=num_image_channels,
         dtype_policy=dtype_policy,
     )
-    if image_resizer.static_size_px is not None:
-        try:
-            feature_extractor.check_image_size(image_resizer.static_size_px)
-        except ValueError as error:
-            raise errors.ConfigError(
-                f"model.ssd.image_resizer: {config.feature_extractor.type}: "
-                f"{error}"
-            ) from error
-    num_channels = feature_extractor.feature_map_channels
     num_anchors_per_location = anchor_generator.num_anchors_per_location
-    if len(num_channels) != len(num_anchors_per_location):
-        raise errors.ConfigError(
-            "model.ssd.anchor_generator: makes anchors for "
-            f"{len(num_anchors_per_location)} feature maps, but "
-            f"model.ssd.feature_extractor {config.feature_extractor.type} has "
-            f"{len(num_channels)}; give both the same levels or num_layers"
-        )
+    _check_maps(
+        config,
+        feature_extractor,
+        image_resizer.static_size_px,
+        len(num_anchors_per_location),
+    )
     box_predictor = box_predictor_builder.build(
         config.box_predictor,
         is_training,
-        num_channels=num_channels,
+        num_channels=feature_extractor.feature_map_channels,
         num_anchors_per_location=num_anchors_per_location,
         num_class_slots=num_class_slots,
         enforce_freeze_batchnorm=config.enforce_freeze_batchnorm,
@@ -128,6 +117,35 @@ def build(
         detection_loss=detection_loss,
         post_processor=post_processor,
     )
+
+
+def _has_background_column(config: ssd_pb2.Ssd) -> bool:
+    return config.add_background_class or config.explicit_background_class
+
+
+def _check_maps(
+    config: ssd_pb2.Ssd,
+    feature_extractor: ssd_feature_extractor.SSDFeatureExtractor,
+    image_size_px: tuple[int, int] | None,
+    num_anchor_maps: int,
+) -> None:
+    """Refuses images or anchors that do not suit the feature extractor."""
+    if image_size_px is not None:
+        try:
+            feature_extractor.check_image_size(image_size_px)
+        except ValueError as error:
+            raise errors.ConfigError(
+                f"model.ssd.image_resizer: {config.feature_extractor.type}: "
+                f"{error}"
+            ) from error
+    num_maps = len(feature_extractor.feature_map_channels)
+    if num_maps != num_anchor_maps:
+        raise errors.ConfigError(
+            "model.ssd.anchor_generator: makes anchors for "
+            f"{num_anchor_maps} feature maps, but "
+            f"model.ssd.feature_extractor {config.feature_extractor.type} has "
+            f"{num_maps}; give both the same levels or num_layers"
+        )
 
 
 def _check_code_size(config: ssd_pb2.Ssd, code_size: int) -> None:
@@ -169,9 +187,7 @@ def _build_target_assigner(
             if config.use_confidences_as_targets
             else None
         ),
-        has_background_column=(
-            config.add_background_class or config.explicit_background_class
-        ),
+        has_background_column=_has_background_column(config),
     )
 
 
