@@ -60,54 +60,6 @@ def _subtract_channel_mean(
     return augment_colors.make_subtract_channel_mean(means)
 
 
-def _random_pixel_value_scale(
-    config: preprocessor_pb2.RandomPixelValueScale,
-) -> examples.Step:
-    return augment_colors.make_random_pixel_value_scale(
-        *fields.ordered(config, "minval", "maxval", fields.NOT_NEGATIVE)
-    )
-
-
-def _random_rgb_to_gray(
-    config: preprocessor_pb2.RandomRGBtoGray,
-) -> examples.Step:
-    return augment_colors.make_random_rgb_to_gray(
-        fields.number(config, "probability", fields.SHARE)
-    )
-
-
-def _random_adjust_brightness(
-    config: preprocessor_pb2.RandomAdjustBrightness,
-) -> examples.Step:
-    return augment_colors.make_random_adjust_brightness(
-        fields.number(config, "max_delta", fields.NOT_NEGATIVE)
-    )
-
-
-def _random_adjust_contrast(
-    config: preprocessor_pb2.RandomAdjustContrast,
-) -> examples.Step:
-    return augment_colors.make_random_adjust_contrast(
-        *fields.ordered(config, "min_delta", "max_delta", fields.NOT_NEGATIVE)
-    )
-
-
-def _random_adjust_hue(
-    config: preprocessor_pb2.RandomAdjustHue,
-) -> examples.Step:
-    return augment_colors.make_random_adjust_hue(
-        fields.number(config, "max_delta", fields.SHARE)
-    )
-
-
-def _random_adjust_saturation(
-    config: preprocessor_pb2.RandomAdjustSaturation,
-) -> examples.Step:
-    return augment_colors.make_random_adjust_saturation(
-        *fields.ordered(config, "min_delta", "max_delta", fields.NOT_NEGATIVE)
-    )
-
-
 def _random_distort_color(
     config: preprocessor_pb2.RandomDistortColor,
 ) -> examples.Step:
@@ -131,24 +83,6 @@ def _random_vertical_flip(
 ) -> examples.Step:
     return augment_boxes.make_random_vertical_flip(
         tuple(config.keypoint_flip_permutation)
-    )
-
-
-def _random_jitter_boxes(
-    config: preprocessor_pb2.RandomJitterBoxes,
-) -> examples.Step:
-    return augment_boxes.make_random_jitter_boxes(
-        fields.number(config, "ratio", fields.NOT_NEGATIVE)
-    )
-
-
-def _random_image_scale(
-    config: preprocessor_pb2.RandomImageScale,
-) -> examples.Step:
-    return augment_images.make_random_image_scale(
-        *fields.ordered(
-            config, "min_scale_ratio", "max_scale_ratio", fields.POSITIVE
-        )
     )
 
 
@@ -188,21 +122,63 @@ def _side_px(config: message.Message, name: str) -> int:
     return int(side_px)
 
 
+def _of_number(
+    make: Callable[[float], examples.Step],
+    name: str,
+    allowed: config_fields.Range,
+) -> Callable[[message.Message], examples.Step]:
+    """Returns what makes a step of one field of its message."""
+    return lambda config: make(fields.number(config, name, allowed))
+
+
+def _of_range(
+    make: Callable[[float, float], examples.Step],
+    low_name: str,
+    high_name: str,
+    allowed: config_fields.Range = fields.NOT_NEGATIVE,
+) -> Callable[[message.Message], examples.Step]:
+    """Returns what makes a step of the two ends of a range."""
+    return lambda config: make(
+        *fields.ordered(config, low_name, high_name, allowed)
+    )
+
+
 # Part of the table of `preprocessor_builder`.
 MAKERS: dict[str, Callable[[Any], examples.Step]] = {
     "normalize_image": _normalize_image,
-    "random_adjust_brightness": _random_adjust_brightness,
-    "random_adjust_contrast": _random_adjust_contrast,
-    "random_adjust_hue": _random_adjust_hue,
-    "random_adjust_saturation": _random_adjust_saturation,
+    "random_adjust_brightness": _of_number(
+        augment_colors.make_random_adjust_brightness,
+        "max_delta",
+        fields.NOT_NEGATIVE,
+    ),
+    "random_adjust_contrast": _of_range(
+        augment_colors.make_random_adjust_contrast, "min_delta", "max_delta"
+    ),
+    "random_adjust_hue": _of_number(
+        augment_colors.make_random_adjust_hue, "max_delta", fields.SHARE
+    ),
+    "random_adjust_saturation": _of_range(
+        augment_colors.make_random_adjust_saturation, "min_delta", "max_delta"
+    ),
     "random_black_patches": _random_black_patches,
     "random_distort_color": _random_distort_color,
     "random_horizontal_flip": _random_horizontal_flip,
-    "random_image_scale": _random_image_scale,
-    "random_jitter_boxes": _random_jitter_boxes,
-    "random_pixel_value_scale": _random_pixel_value_scale,
+    "random_image_scale": _of_range(
+        augment_images.make_random_image_scale,
+        "min_scale_ratio",
+        "max_scale_ratio",
+        fields.POSITIVE,
+    ),
+    "random_jitter_boxes": _of_number(
+        augment_boxes.make_random_jitter_boxes, "ratio", fields.NOT_NEGATIVE
+    ),
+    "random_pixel_value_scale": _of_range(
+        augment_colors.make_random_pixel_value_scale, "minval", "maxval"
+    ),
     "random_resize_method": _random_resize_method,
-    "random_rgb_to_gray": _random_rgb_to_gray,
+    "random_rgb_to_gray": _of_number(
+        augment_colors.make_random_rgb_to_gray, "probability", fields.SHARE
+    ),
     "random_rotation90": lambda _: augment_boxes.random_rotation90,
     "random_vertical_flip": _random_vertical_flip,
     "resize_image": _resize_image,

@@ -4,14 +4,15 @@ A network is a table from endpoint to `Conv`, `Pool` or `Mixed`, in order.
 """
 
 import dataclasses
+import functools
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import keras
 from keras import ops
 
-from object_detection.core import conv_blocks, conv_layers
+from object_detection.core import chain, conv_blocks, conv_layers
 from object_detection.core import hyperparams as hyperparams_lib
 
 Tensor = Any
@@ -82,7 +83,7 @@ class _Maker:
         self, scope: str, part: Conv | Pool | Fork | Mixed, in_channels: int
     ) -> tuple[keras.layers.Layer, int]:
         if isinstance(part, Pool):
-            return _Pooling(part, self.dtype), in_channels
+            return chain.Chain([_pooling(part)], self.dtype), in_channels
         if isinstance(part, Conv):
             return self._conv(scope, part, in_channels)
         if isinstance(part, Fork):
@@ -102,7 +103,7 @@ class _Maker:
         for part in parts:
             layer, channels = self.make(scope, part, channels)
             layers.append(layer)
-        return _Chain(layers, self.dtype), channels
+        return chain.Chain(layers, self.dtype), channels
 
     def _conv(
         self, scope: str, conv: Conv, in_channels: int
@@ -138,21 +139,18 @@ class _Maker:
         return block, depth
 
 
-class _Pooling(keras.layers.Layer):
-    def __init__(self, pool: Pool, dtype: conv_layers.DTypePolicy) -> None:
-        super().__init__(dtype=dtype)
-        self._pool = pool
-        self.built = True
-
-    def call(self, inputs: Tensor, training: bool = False) -> Tensor:
-        del training
-        kind, size, stride, padding = self._pool
-        pool = {"max": ops.max_pool, "average": ops.average_pool}[kind]
-        return pool(inputs, size, strides=stride, padding=padding)
+def _pooling(pool: Pool) -> Callable[[Tensor], Tensor]:
+    function = {"max": ops.max_pool, "average": ops.average_pool}[pool.kind]
+    return functools.partial(
+        function,
+        pool_size=pool.size,
+        strides=pool.stride,
+        padding=pool.padding,
+    )
 
 
-class _Chain(keras.layers.Layer):
-    """Layers one after the other."""
+class _Parallel(keras.layers.Layer):
+    """Layers side by side."""
 
     def __init__(
         self,
@@ -162,15 +160,6 @@ class _Chain(keras.layers.Layer):
         super().__init__(dtype=dtype)
         self._parts = list(layers)
         self.built = True
-
-    def call(self, inputs: Tensor, training: bool = False) -> Tensor:
-        for part in self._parts:
-            inputs = part(inputs, training=training)
-        return inputs
-
-
-class _Parallel(_Chain):
-    """Layers side by side."""
 
     def call(self, inputs: Tensor, training: bool = False) -> Tensor:
         outputs = [part(inputs, training=training) for part in self._parts]

@@ -6,13 +6,12 @@ have scopes of their own.
 """
 
 import dataclasses
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import keras
 from keras import ops
 
-from object_detection.core import batch_norm, conv_blocks, conv_layers
+from object_detection.core import batch_norm, chain, conv_blocks, conv_layers
 from object_detection.core import hyperparams as hyperparams_lib
 
 Tensor = Any
@@ -111,12 +110,12 @@ class Maker:
         in_channels: int,
         out_channels: int,
         **arguments: Any,  # noqa: ANN401
-    ) -> "_Steps":
+    ) -> chain.Chain:
         """Makes the two with an activation before them."""
         block = self.conv_norm(
             scope, norm_scope, in_channels, out_channels, **arguments
         )
-        return _Steps([ops.relu, block], self.dtype)
+        return chain.Chain([ops.relu, block], self.dtype)
 
 
 class Cell(keras.layers.Layer):
@@ -197,25 +196,6 @@ class Cell(keras.layers.Layer):
         return ops.concatenate(states[2:], axis=-1)
 
 
-class _Steps(keras.layers.Layer):
-    """Steps one after the other, some of which are plain functions."""
-
-    def __init__(
-        self, steps: Sequence[Any], dtype: conv_layers.DTypePolicy
-    ) -> None:
-        super().__init__(dtype=dtype)
-        self._steps = list(steps)
-        self.built = True
-
-    def call(self, inputs: Tensor, training: bool = False) -> Tensor:
-        for step in self._steps:
-            if isinstance(step, keras.layers.Layer):
-                inputs = step(inputs, training=training)
-            else:
-                inputs = step(inputs)
-        return inputs
-
-
 class _FactorizedReduction(keras.layers.Layer):
     """Halves the resolution; each half of the channels sees other pixels."""
 
@@ -257,7 +237,7 @@ def _side(
     conv_scopes = (f"{scope}/1x1", f"{scope}/bn_1", in_channels, depth)
     if operation.kind == "none":
         if stride == 1 and in_channels == depth:
-            return _Steps([], maker.dtype)
+            return chain.Chain([], maker.dtype)
         return maker.relu_conv_norm(*conv_scopes, stride=stride)
 
     def pool(inputs: Tensor) -> Tensor:
@@ -266,8 +246,8 @@ def _side(
         )
 
     if in_channels == depth:
-        return _Steps([pool], maker.dtype)
-    return _Steps([pool, maker.conv_norm(*conv_scopes)], maker.dtype)
+        return chain.Chain([pool], maker.dtype)
+    return chain.Chain([pool, maker.conv_norm(*conv_scopes)], maker.dtype)
 
 
 def _stacked_separable(
@@ -293,4 +273,4 @@ def _stacked_separable(
         )
         steps += [ops.relu, block]
         in_channels, stride = depth, 1
-    return _Steps(steps, maker.dtype)
+    return chain.Chain(steps, maker.dtype)
