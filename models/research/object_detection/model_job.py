@@ -120,8 +120,7 @@ def create_estimator_and_inputs(
             allow_xla,
             configs["model"].ssd.feature_extractor.type,
         )
-    # TensorFlow's shuffle takes no seed from a tensor when this one is 0.
-    keras.utils.set_random_seed(seed + 1)
+    keras.utils.set_random_seed(seed)
     model = model_builder.build(
         configs["model"],
         is_training,
@@ -129,14 +128,12 @@ def create_estimator_and_inputs(
         num_additional_channels=num_additional_channels,
         graph_rewriter_config=configs.get("graph_rewriter_config"),
     )
+    keep_hours = configs["train_config"].keep_checkpoint_every_n_hours
     return EstimatorAndInputs(
         estimator=Estimator(
             model,
             dataclasses.replace(
-                run_config,
-                keep_checkpoint_every_n_hours=(
-                    configs["train_config"].keep_checkpoint_every_n_hours
-                ),
+                run_config, keep_checkpoint_every_n_hours=keep_hours
             ),
             inputs.groundtruth_from_labels,
         ),
@@ -146,17 +143,7 @@ def create_estimator_and_inputs(
         train_input_fn=(
             _make_train_input_fn(configs, seed, report) if is_training else None
         ),
-        eval_input_fns={
-            name: inputs.create_eval_input_fn(
-                configs["eval_config"],
-                reader.config,
-                configs["model"],
-                batch_size=configs["eval_config"].batch_size,
-                reader_path=reader.path,
-                report=report,
-            )
-            for name, reader in readers.items()
-        },
+        eval_input_fns=_make_eval_input_fns(configs, readers, report),
         categories={
             name: label_map_util.create_categories_from_labelmap(
                 reader.config.label_map_path
@@ -218,3 +205,21 @@ def _make_train_input_fn(
         )()
 
     return train_input_fn
+
+
+def _make_eval_input_fns(
+    configs: config_util.Configs,
+    readers: Mapping[str, eval_readers.EvalReader],
+    report: reading_report.ReadingReport,
+) -> dict[str, InputFn]:
+    return {
+        name: inputs.create_eval_input_fn(
+            configs["eval_config"],
+            reader.config,
+            configs["model"],
+            batch_size=configs["eval_config"].batch_size,
+            reader_path=reader.path,
+            report=report,
+        )
+        for name, reader in readers.items()
+    }

@@ -1,5 +1,7 @@
 """Builds the detector that a config describes."""
 
+from collections.abc import Sequence
+
 import keras
 
 from object_detection.builders import (
@@ -52,7 +54,6 @@ def build(
     oneof.require(model_config, "model", "model", ["ssd"])
     config = model_config.ssd
     _check(config)
-    num_class_slots = config.num_classes + config.add_background_class
     # The networks come last: what is wrong elsewhere shows at once.
     anchor_generator = anchor_generator_builder.build(config.anchor_generator)
     image_resizer = image_resizer_builder.build(
@@ -61,7 +62,7 @@ def build(
     num_image_channels = (
         _num_colour_channels(config.image_resizer) + num_additional_channels
     )
-    assigner = _build_target_assigner(config, num_class_slots)
+    assigner = _build_target_assigner(config)
     _check_code_size(config, assigner.box_coder.code_size)
     detection_loss = losses_builder.build(
         config.loss,
@@ -77,28 +78,12 @@ def build(
         quantization_settings = graph_rewriter_builder.build(
             graph_rewriter_config
         )
-    feature_extractor = feature_extractor_builder.build(
-        config.feature_extractor,
-        is_training,
-        freeze_batchnorm=config.freeze_batchnorm,
-        enforce_freeze_batchnorm=config.enforce_freeze_batchnorm,
-        in_channels=num_image_channels,
-        dtype_policy=dtype_policy,
-    )
-    num_anchors_per_location = anchor_generator.num_anchors_per_location
-    _check_maps(
+    feature_extractor, box_predictor = _build_networks(
         config,
-        feature_extractor,
-        image_resizer.static_size_px,
-        len(num_anchors_per_location),
-    )
-    box_predictor = box_predictor_builder.build(
-        config.box_predictor,
         is_training,
-        num_channels=feature_extractor.feature_map_channels,
-        num_anchors_per_location=num_anchors_per_location,
-        num_class_slots=num_class_slots,
-        enforce_freeze_batchnorm=config.enforce_freeze_batchnorm,
+        num_image_channels=num_image_channels,
+        image_size_px=image_resizer.static_size_px,
+        num_anchors_per_location=anchor_generator.num_anchors_per_location,
         dtype_policy=dtype_policy,
     )
     if quantization_settings is not None:
@@ -117,6 +102,48 @@ def build(
         detection_loss=detection_loss,
         post_processor=post_processor,
     )
+
+
+def _build_networks(
+    config: ssd_pb2.Ssd,
+    is_training: bool,
+    *,
+    num_image_channels: int,
+    image_size_px: tuple[int, int] | None,
+    num_anchors_per_location: Sequence[int],
+    dtype_policy: str | keras.DTypePolicy,
+) -> tuple[
+    ssd_feature_extractor.SSDFeatureExtractor,
+    keras.layers.Layer,
+]:
+    feature_extractor = feature_extractor_builder.build(
+        config.feature_extractor,
+        is_training,
+        freeze_batchnorm=config.freeze_batchnorm,
+        enforce_freeze_batchnorm=config.enforce_freeze_batchnorm,
+        in_channels=num_image_channels,
+        dtype_policy=dtype_policy,
+    )
+    _check_maps(
+        config,
+        feature_extractor,
+        image_size_px,
+        len(num_anchors_per_location),
+    )
+    box_predictor = box_predictor_builder.build(
+        config.box_predictor,
+        is_training,
+        num_channels=feature_extractor.feature_map_channels,
+        num_anchors_per_location=num_anchors_per_location,
+        num_class_slots=_num_class_slots(config),
+        enforce_freeze_batchnorm=config.enforce_freeze_batchnorm,
+        dtype_policy=dtype_policy,
+    )
+    return feature_extractor, box_predictor
+
+
+def _num_class_slots(config: ssd_pb2.Ssd) -> int:
+    return config.num_classes + config.add_background_class
 
 
 def _has_background_column(config: ssd_pb2.Ssd) -> bool:
@@ -166,7 +193,7 @@ def _num_colour_channels(config: image_resizer_pb2.ImageResizer) -> int:
 
 
 def _build_target_assigner(
-    config: ssd_pb2.Ssd, num_class_slots: int
+    config: ssd_pb2.Ssd,
 ) -> target_assigner.TargetAssigner:
     background = 0.0 if config.encode_background_as_zeros else 1.0
     return target_assigner.TargetAssigner(
@@ -180,7 +207,10 @@ def _build_target_assigner(
             ),
         ),
         box_coder=box_coder_builder.build(config.box_coder),
-        unmatched_class_label=(background,) + (0.0,) * (num_class_slots - 1),
+        unmatched_class_label=(
+            background,
+            *[0.0] * (_num_class_slots(config) - 1),
+        ),
         negative_class_weight=config.negative_class_weight,
         implicit_example_weight=(
             config.implicit_example_weight
