@@ -3,58 +3,28 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from google.protobuf import text_format
 
-from object_detection import inputs
+from object_detection import inputs, sample_inputs
 from object_detection.core import errors
 from object_detection.core.standard_fields import InputDataFields as Fields
 from object_detection.data_decoders import reading_report
 from object_detection.data_decoders.sample_records import (
     encode,
-    make_example,
     make_pixels,
     write_records,
 )
-from object_detection.protos import pipeline_pb2
+from object_detection.sample_inputs import NUM_RECORDS, make_record
 
-BOX = [0.1, 0.2, 0.5, 0.75]
-NUM_RECORDS = 11
 IN_ORDER = "shuffle: false num_readers: 1"
-
-
-def record(number, **changes):
-    """A record with 0, 1 or 2 equal boxes, in turn."""
-    return make_example(
-        [BOX] * (number % 3),
-        ["cat"] * (number % 3),
-        {key.replace("__", "/"): value for key, value in changes.items()},
-        size_px=(20 + number, 30),
-        source_id=str(100 + number),
-    )
 
 
 @pytest.fixture
 def folder(tmp_path):
-    records = [record(number) for number in range(NUM_RECORDS)]
-    write_records(tmp_path / "a.record", records[:4])
-    write_records(tmp_path / "b.record", records[4:])
-    (tmp_path / "map").write_text(
-        'item { id: 1 name: "cat" } item { id: 2 name: "dog" }'
-    )
-    return tmp_path
+    return sample_inputs.write_folder(tmp_path)
 
 
 def pipeline(folder, reader="", train=""):
-    reader = f"""{{ label_map_path: "{folder}/map" {IN_ORDER} {reader}
-        max_number_of_boxes: 3
-        tf_record_input_reader {{ input_path: "{folder}/*.record" }} }}"""
-    return text_format.Parse(
-        f"""model {{ ssd {{ num_classes: 2 image_resizer {{
-            fixed_shape_resizer {{ height: 12 width: 10 }} }} }} }}
-        train_config {{ {train} }}
-        train_input_reader {reader} eval_input_reader {reader}""",
-        pipeline_pb2.TrainEvalPipelineConfig(),
-    )
+    return sample_inputs.make_pipeline(folder, f"{IN_ORDER} {reader}", train)
 
 
 def train_batches(config, batch_size=3, num_batches=None):
@@ -149,7 +119,7 @@ def write_extras(folder, pixels=None):
             "image__object__keypoint__y": [0.25, 0.5] * num_boxes,
             "image__object__keypoint__x": [0.375, 0.625] * num_boxes,
         }
-        records.append(record(number, **changes))
+        records.append(make_record(number, **changes))
     write_records(folder / "a.record", records[:4])
     write_records(folder / "b.record", records[4:])
 
@@ -212,7 +182,8 @@ def test_masks_and_keypoints_are_read_when_asked_for(folder):
 
 def test_image_labels_reach_a_batch(folder):
     write_records(
-        folder / "b.record", [record(0, image__class__text=["dog"]), record(1)]
+        folder / "b.record",
+        [make_record(0, image__class__text=["dog"]), make_record(1)],
     )
     config = pipeline(folder)
     ((_, labels),) = eval_batches(config, 6)
@@ -223,7 +194,7 @@ def test_image_labels_reach_a_batch(folder):
 
 
 def test_numbered_classes_need_no_label_map(folder):
-    numbered = record(
+    numbered = make_record(
         2,
         image__object__class__text=None,
         image__object__class__label=[2, 1],
@@ -235,7 +206,7 @@ def test_numbered_classes_need_no_label_map(folder):
     _, labels = train_batches(config, 1, 1)[0]
     rows = labels[Fields.groundtruth_classes][0, :2]
     assert sorted(map(list, rows.numpy())) == [[0, 1], [1, 0]]
-    write_records(folder / "a.record", [record(2)])
+    write_records(folder / "a.record", [make_record(2)])
     message = explained(train_batches(config))
     assert message.endswith("to read the class texts, set label_map_path")
 
@@ -252,8 +223,8 @@ def test_errors_in_a_block_become_one_line(folder):
 
 
 def test_bad_records_are_skipped_when_allowed(folder, caplog):
-    bad = record(1, image__encoded=[encode(make_pixels(40, 60))[:900]])
-    write_records(folder / "b.record", [record(4), bad, record(6)])
+    bad = make_record(1, image__encoded=[encode(make_pixels(40, 60))[:900]])
+    write_records(folder / "b.record", [make_record(4), bad, make_record(6)])
     config = pipeline(folder)
 
     def batches(max_bad_records):
@@ -281,8 +252,10 @@ def test_bad_records_are_skipped_when_allowed(folder, caplog):
 
 
 def test_wrong_sizes_are_counted_and_told_once(folder, caplog):
-    records = [record(n, image__height=[n], image__width=[1]) for n in range(5)]
-    write_records(folder / "a.record", [*records, record(20)])
+    records = [
+        make_record(n, image__height=[n], image__width=[1]) for n in range(5)
+    ]
+    write_records(folder / "a.record", [*records, make_record(20)])
     (folder / "b.record").unlink()
     config = pipeline(folder)
     report = reading_report.ReadingReport()

@@ -4,21 +4,17 @@ import re
 import numpy as np
 import pytest
 import tensorflow as tf
-from google.protobuf import text_format
 
-from object_detection import inputs
+from object_detection import inputs, sample_inputs
 from object_detection.core import errors
 from object_detection.core.standard_fields import InputDataFields as Fields
 from object_detection.data_decoders.sample_records import (
     encode,
-    make_example,
     make_pixels,
     write_records,
 )
-from object_detection.protos import pipeline_pb2
+from object_detection.sample_inputs import NUM_RECORDS, make_record
 
-BOX = [0.1, 0.2, 0.5, 0.75]
-NUM_RECORDS = 11
 AUGMENTATION = """
     data_augmentation_options { random_horizontal_flip {} }
     data_augmentation_options { random_crop_image {
@@ -27,38 +23,14 @@ AUGMENTATION = """
 """
 
 
-def record(number, **changes):
-    return make_example(
-        [BOX] * (number % 3),
-        ["cat"] * (number % 3),
-        {key.replace("__", "/"): value for key, value in changes.items()},
-        size_px=(20 + number, 30),
-        source_id=str(100 + number),
-    )
-
-
 @pytest.fixture
 def folder(tmp_path):
-    records = [record(number) for number in range(NUM_RECORDS)]
-    write_records(tmp_path / "a.record", records[:4])
-    write_records(tmp_path / "b.record", records[4:])
-    (tmp_path / "map").write_text(
-        'item { id: 1 name: "cat" } item { id: 2 name: "dog" }'
-    )
-    return tmp_path
+    return sample_inputs.write_folder(tmp_path)
 
 
-def pipeline(folder, reader="", train="", resizer=None):
-    resizer = resizer or "fixed_shape_resizer { height: 12 width: 10 }"
-    reader = f"""{{ label_map_path: "{folder}/map"
-        max_number_of_boxes: 3 {reader}
-        tf_record_input_reader {{ input_path: "{folder}/*.record" }} }}"""
-    return text_format.Parse(
-        f"""model {{ ssd {{ num_classes: 2 image_resizer {{ {resizer} }} }} }}
-        train_config {{ {AUGMENTATION} {train} }}
-        train_input_reader {reader}
-        eval_input_reader {reader}""",
-        pipeline_pb2.TrainEvalPipelineConfig(),
+def pipeline(folder, reader="", train="", **others):
+    return sample_inputs.make_pipeline(
+        folder, reader, f"{AUGMENTATION} {train}", **others
     )
 
 
@@ -268,18 +240,21 @@ def explained(dataset):
 
 BAD_RECORDS = {
     "corrupt jpeg": (
-        record(1, image__encoded=[encode(make_pixels(40, 60))[:900]]),
+        make_record(1, image__encoded=[encode(make_pixels(40, 60))[:900]]),
         "image/encoded",
     ),
     "unknown class": (
-        record(1, image__object__class__text=["zebra"]),
+        make_record(1, image__object__class__text=["zebra"]),
         "unknown class 'zebra'.*cat.*dog",
     ),
     "box outside": (
-        record(1, image__object__bbox__xmax=[7.5]),
+        make_record(1, image__object__bbox__xmax=[7.5]),
         "outside the image",
     ),
-    "no image": (record(1, image__encoded=None), "image/encoded is missing"),
+    "no image": (
+        make_record(1, image__encoded=None),
+        "image/encoded is missing",
+    ),
 }
 
 
@@ -287,7 +262,7 @@ BAD_RECORDS = {
     ("bad", "words"), BAD_RECORDS.values(), ids=BAD_RECORDS
 )
 def test_a_bad_record_is_named(folder, bad, words):
-    good = [record(number) for number in range(9)]
+    good = [make_record(number) for number in range(9)]
     write_records(folder / "c.record", [*good[:5], bad, *good[5:]])
     config = pipeline(folder)
     dataset = train_input_fn(config, batch_size=2)()
@@ -298,7 +273,7 @@ def test_a_bad_record_is_named(folder, bad, words):
 
 def test_a_bad_record_of_an_evaluation_is_named_in_every_pass(folder):
     bad, words = BAD_RECORDS["unknown class"]
-    write_records(folder / "c.record", [record(0), record(1), bad])
+    write_records(folder / "c.record", [make_record(0), make_record(1), bad])
     config = pipeline(folder)
     dataset = inputs.create_eval_input_fn(
         config.eval_config,
@@ -313,7 +288,7 @@ def test_a_bad_record_of_an_evaluation_is_named_in_every_pass(folder):
 
 
 def test_a_record_that_is_no_example_is_named(folder):
-    write_records(folder / "c.record", [record(0), b"\xff\xfe rubbish"])
+    write_records(folder / "c.record", [make_record(0), b"\xff\xfe rubbish"])
     message = explained(train_input_fn(pipeline(folder))())
     assert "c.record: record 1: 10 bytes that are no tf.Example" in message
 
