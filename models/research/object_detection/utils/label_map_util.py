@@ -2,6 +2,9 @@
 
 A label map is a `StringIntLabelMap`, as text or binary. Ids count from 1 and
 may have gaps; id 0 is allowed for an item called 'background' alone.
+
+The label maps that come with this package may be named from any directory as
+`object_detection/data/...`, which is how the shipped configs name them.
 """
 
 import os
@@ -13,6 +16,9 @@ from object_detection.core import errors
 from object_detection.protos import string_int_label_map_pb2
 
 MAX_LABEL_MAP_BYTES = 64 * 2**20
+
+_PACKAGE = "object_detection"
+_PACKAGE_PARENT = os.path.abspath(__file__).rsplit(os.sep, 3)[0]
 
 Category = dict[str, Any]
 
@@ -128,13 +134,16 @@ def _shown_name(item: string_int_label_map_pb2.StringIntLabelMapItem) -> str:
 
 
 def _read(path: str) -> bytes:
+    found = path
+    if path.startswith(f"{_PACKAGE}/") and not os.path.exists(path):
+        found = os.path.join(_PACKAGE_PARENT, path)
     try:
-        if os.path.getsize(path) > MAX_LABEL_MAP_BYTES:
+        if os.path.getsize(found) > MAX_LABEL_MAP_BYTES:
             raise errors.ConfigError(
                 f"{path}: larger than {MAX_LABEL_MAP_BYTES} bytes, so this is "
                 "no label map"
             )
-        with open(path, "rb") as file:
+        with open(found, "rb") as file:
             return file.read()
     except OSError as error:
         raise errors.ConfigError(

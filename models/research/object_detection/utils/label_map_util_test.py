@@ -49,6 +49,19 @@ def test_text_and_binary(tmp_path, is_binary):
     ) == [{"id": 2, "name": "/m/01"}, {"id": 5, "name": "dog"}]
 
 
+def test_a_shipped_label_map_is_found_from_any_directory(tmp_path, monkeypatch):
+    shipped = "object_detection/data/pascal_label_map.pbtxt"
+    monkeypatch.chdir(tmp_path)
+    assert len(label_map_util.load_labelmap(shipped).item) == 20
+    # One that lies where the path says comes first.
+    os.makedirs("object_detection/data")
+    with open(shipped, "w") as file:
+        file.write(TEXT)
+    assert len(label_map_util.load_labelmap(shipped).item) == 3
+    with pytest.raises(errors.ConfigError, match="^object_detection/none: "):
+        label_map_util.load_labelmap("object_detection/none")
+
+
 def test_a_text_of_two_items_means_the_higher_id(tmp_path):
     path = write(
         tmp_path,
