@@ -7,6 +7,7 @@ TensorFlow, slow to import and not needed there, is imported in functions.
 
 import collections
 import concurrent.futures
+import concurrent.futures.process
 import contextlib
 import dataclasses
 import functools
@@ -36,12 +37,14 @@ class Summary:
         num_images: in all files together.
         num_objects: class name -> count, in the order of the label map.
         notes: one line for each object changed or left out.
+        reasons: why, and how many of them, where the reader counts.
     """
 
     paths: list[str]
     num_images: int = 0
     num_objects: dict[str, int] = dataclasses.field(default_factory=dict)
     notes: list[str] = dataclasses.field(default_factory=list)
+    reasons: dict[str, int] = dataclasses.field(default_factory=dict)
 
     def print(self) -> None:
         """Prints every note, then the counts."""
@@ -54,7 +57,11 @@ class Summary:
             files = f"{len(self.paths)} files, {files} ..."
         print(f"{self.num_images} images, {total} objects ({counts}): {files}")
         if self.notes:
-            print(f"{len(self.notes)} objects dropped or clipped, named above")
+            reasons = "; ".join(f"{k}: {v}" for k, v in self.reasons.items())
+            print(
+                f"{len(self.notes)} objects dropped or clipped, named above"
+                + (f" ({reasons})" if reasons else "")
+            )
 
 
 def shard_paths(output_path: str, num_shards: int) -> list[str]:
@@ -101,7 +108,7 @@ def write_dataset(
         DataError: an image or object that must not be in a record, or two
             images of one source id.
         ConfigError: shards of another count are in the way.
-        ResourceError: the disk refuses.
+        ResourceError: the disk refuses, or a worker was killed.
     """
     paths = shard_paths(output_path, num_shards)
     _refuse_stale_shards(output_path, paths)
@@ -168,6 +175,11 @@ def _ordered_map(
                     yield from pending.popleft().result()
             while pending:
                 yield from pending.popleft().result()
+        except concurrent.futures.process.BrokenProcessPool as error:
+            raise errors.ResourceError(
+                "a worker process was ended from outside, for lack of memory"
+                " perhaps; use a lower --num_workers"
+            ) from error
         finally:
             for future in pending:
                 future.cancel()

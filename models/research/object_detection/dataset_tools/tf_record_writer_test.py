@@ -95,6 +95,18 @@ def test_failure_leaves_the_earlier_file(tmp_path, num_workers):
     assert os.listdir(tmp_path) == ["x.record"]
 
 
+def test_killed_worker_is_no_trace(tmp_path):
+    with pytest.raises(errors.ResourceError, match="a worker process"):
+        tf_record_writer.write_dataset(
+            [9],
+            os._exit,
+            CLASS_IDS,
+            str(tmp_path / "x.record"),
+            num_workers=2,
+        )
+    assert os.listdir(tmp_path) == []
+
+
 def test_repeated_source_id_is_refused(tmp_path):
     with pytest.raises(errors.DataError, match="'4' appears twice"):
         tf_record_writer.write_dataset(
