@@ -70,8 +70,8 @@ launcher_command() { # NUM_PROCESSES PYTHON
 require_packages() { # NUM_PROCESSES PYTHON
   local missing
   missing=$("$2" -c '
-import importlib.util, sys
-wanted = ("absl", "google.protobuf", "keras", "numpy", "tensorflow")
+import importlib.util
+wanted = ("absl", "keras", "tensorflow")
 print(*[name for name in wanted if importlib.util.find_spec(name) is None])
 ' 2>/dev/null) || missing="working Python"
   [[ -z $missing ]] ||
