@@ -4,8 +4,9 @@
         --recorded losses.csv --model_dir runs/bccd --output losses.png
 
 `losses.csv` has a line `step,total_loss` a recorded step, under that heading.
-A single step's loss depends on its batch: the recorded points are to lie in
-the band of the run's single losses, and around its running mean.
+A single step's loss depends on its batch: the recorded points are to lie
+around the run's running mean, and in the band of its single losses where the
+run was logged often enough to have one (`--log_steps=10`).
 """
 
 import argparse
@@ -20,6 +21,7 @@ from object_detection.core.standard_fields import LossFields
 from object_detection.utils import report, report_figures
 
 _BAND_STEPS = 50
+_MIN_BAND_POINTS = 5
 
 
 def read_recorded(path: pathlib.Path) -> dict[int, float]:
@@ -66,17 +68,22 @@ def draw(
 def print_table(recorded: dict[int, float], own: dict[int, float]) -> None:
     """Prints each recorded loss beside the run's losses around its step."""
     print(f"{'step':>6} {'recorded':>9} {'here: mean':>11} {'10-90 %':>15}")
-    inside = 0
+    inside: list[bool] = []
+    ratios: list[float] = []
     for step, loss in recorded.items():
         near = [v for s, v in own.items() if abs(s - step) <= _BAND_STEPS]
         if not near:
             continue
-        low, high = np.percentile(near, [10, 90])
-        inside += low <= loss <= high
-        print(
-            f"{step:6d} {loss:9.4f} {np.mean(near):11.4f} {low:7.4f}-{high:.4f}"
-        )
-    print(f"{inside} of {len(recorded)} recorded losses are in the band")
+        ratios.append(loss / np.mean(near))
+        band = ""
+        if len(near) >= _MIN_BAND_POINTS:
+            low, high = np.percentile(near, [10, 90])
+            inside.append(low <= loss <= high)
+            band = f"{low:7.4f}-{high:.4f}"
+        print(f"{step:6d} {loss:9.4f} {np.mean(near):11.4f} {band}")
+    print(f"recorded / here: median {np.median(ratios):.3f}")
+    if inside:
+        print(f"{sum(inside)} of {len(inside)} recorded losses in the band")
 
 
 def main() -> int:
