@@ -192,7 +192,7 @@ def test_no_pickle():
     )
 
 
-@pytest.mark.parametrize("folder", ["models/research", "qa"])
+@pytest.mark.parametrize("folder", ["models/research", "qa", "examples"])
 def test_files_stay_short(folder):
     long_files = {
         path.relative_to(ROOT).as_posix(): num_lines
@@ -206,7 +206,7 @@ def test_files_stay_short(folder):
 @pytest.mark.parametrize("arguments", [["check"], ["format", "--check"]])
 def test_ruff(arguments):
     result = subprocess.run(
-        [sys.executable, "-m", "ruff", *arguments, "models", "qa"],
+        [sys.executable, "-m", "ruff", *arguments, "models", "qa", "examples"],
         cwd=ROOT,
         capture_output=True,
         text=True,

@@ -103,7 +103,7 @@ def test_a_signal_reaches_the_training_which_ends_in_its_own_time(
     python = fake_python(
         tmp_path,
         f"trap 'sleep 1; echo saved; exit {128 + signum}' {int(signum)}\n"
-        "echo ready; while true; do sleep 0.1; done",
+        "echo ready; for _ in {1..300}; do sleep 0.1; done",
     )
     log = tmp_path / "m" / "train_log"
     process = subprocess.Popen(
