@@ -19,7 +19,7 @@ _CHUNK_BYTES = 2**20
 _TIMEOUT_SECONDS = 60.0
 _NETWORK_ERRORS = (OSError, http.client.HTTPException)
 
-# In a row, without a byte between them; each wait is twice the one before.
+# In a row, none with more bytes than any before; each wait doubles.
 _MAX_FAILURES = 5
 _FIRST_WAIT_SECONDS = 1.0
 
@@ -37,15 +37,15 @@ def download(url: str, path: str, num_bytes: int | None) -> None:
             row got nothing more of it; what was downloaded stays.
         ResourceError: the disk refuses.
     """
-    num_failures = 0
+    num_failures, most = 0, current_size(path)
     while True:
-        num_before = current_size(path)
         try:
             _download_rest(url, path, num_bytes)
             return
         except _InterruptedError as error:
             num_now = current_size(path)
-            num_failures = 1 if num_now > num_before else num_failures + 1
+            num_failures = 1 if num_now > most else num_failures + 1
+            most = max(most, num_now)
             if num_failures == _MAX_FAILURES:
                 raise errors.DataError(
                     f"{url}: {error}; {path} keeps {num_now} bytes, from where"

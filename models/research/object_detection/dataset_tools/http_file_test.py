@@ -73,6 +73,17 @@ def test_server_without_ranges_starts_over(tmp_path):
     assert path.read_bytes() == CONTENT
 
 
+def test_server_without_ranges_that_always_cuts_is_given_up(site, tmp_path):
+    folder = tmp_path / "site"
+    with sample_server.serve(folder, ranges=False) as server:
+        server.cuts["/x.bin"] = [900, 10, 800, 20, 700, 30] * 100
+        with pytest.raises(errors.DataError, match="connection closed"):
+            http_file.download(
+                f"{server.url}/x.bin", str(tmp_path / "part"), len(CONTENT)
+            )
+        assert len(server.requests) == 5
+
+
 def test_gives_up_and_keeps_what_it_has(site, tmp_path):
     site.cuts["/x.bin"] = [700] + [0] * 100
     path = tmp_path / "part"
