@@ -5,8 +5,6 @@ import json
 import os
 import platform
 import resource
-import statistics
-from collections.abc import Sequence
 from typing import Any
 
 
@@ -47,18 +45,6 @@ def machine() -> dict[str, Any]:
 def peak_memory_mb() -> int:
     """Returns this process's largest resident size so far, in MB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-
-
-def latencies_ms(seconds: Sequence[float]) -> dict[str, float]:
-    """Returns mean, median and the 90th, 95th and 99th percentile, in ms."""
-    cuts = statistics.quantiles(seconds, n=100, method="inclusive")
-    return {
-        "mean": round(1000 * statistics.fmean(seconds), 2),
-        **{
-            f"p{percent}": round(1000 * cuts[percent - 1], 2)
-            for percent in (50, 90, 95, 99)
-        },
-    }
 
 
 def _cpu_name() -> str:

@@ -21,10 +21,12 @@ from typing import Any
 
 import gemm
 import harness
+import numpy as np
 import tensorflow as tf
 import workload
 
 from object_detection.builders import model_builder
+from object_detection.inference import inference_speed
 from object_detection.training import checkpoints
 
 _WARM_UP_RUNS = 3
@@ -74,10 +76,16 @@ def measure(
         start = time.perf_counter()
         _wait(run())
         latencies.append(time.perf_counter() - start)
-    num_images = batch_size * len(latencies)
+    speed = inference_speed.InferenceSpeed(batch_size, np.array(latencies))
     return {
-        "latency_ms": harness.latencies_ms(latencies),
-        "images_per_second": round(num_images / sum(latencies), 3),
+        "latency_ms": {
+            "mean": round(speed.mean_latency_ms, 2),
+            **{
+                f"p{percent}": round(speed.latency_ms(percent), 2)
+                for percent in (50, 90, 95, 99)
+            },
+        },
+        "images_per_second": round(speed.images_per_second, 3),
     }
 
 
