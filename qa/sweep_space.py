@@ -11,6 +11,8 @@ import pathlib
 from collections.abc import Mapping
 from typing import Any
 
+import strict_fields
+
 from object_detection.core import errors
 from object_detection.utils import config_hints
 
@@ -23,6 +25,7 @@ _OWN_FLAGS = (
     *("raport_file", "report_file", "num_train_steps", "eval_count"),
     *("eval_every_n_steps", "checkpoint_dir", "run_once"),
 )
+_MAY_BE_ZERO = ("seed", "startup_trials", "warmup_steps")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -128,7 +131,9 @@ class Sweep:
         del settings["num_trials"]
         return {
             **settings,
-            "config_sha256": hashlib.sha256(content).hexdigest(),
+            "content of pipeline_config_path": hashlib.sha256(
+                content
+            ).hexdigest(),
         }
 
 
@@ -186,43 +191,16 @@ def override_text(value: Any) -> str:
     )
 
 
-# What may stand in the file for a field of a type.
-_KINDS: dict[Any, tuple[str, tuple[type, ...]]] = {
-    str: ("text", (str,)),
-    bool: ("true or false", (bool,)),
-    int: ("a whole number", (int,)),
-    int | None: ("a whole number", (int,)),
-    float: ("a number", (int, float)),
-    float | None: ("a number", (int, float)),
-    tuple[str, ...]: ("a list", (list,)),
-    Pruning | None: ("a table", (dict,)),
-    Choices: ("a table", (dict,)),
-}
-_MAY_BE_ZERO = ("seed", "startup_trials", "warmup_steps")
-
-
 def _fields(content: Any, kind: type, prefix: str) -> dict[str, Any]:
-    """Checks names and types of the fields of one table."""
-    fields = {field.name: field for field in dataclasses.fields(kind)}
-    for name, value in content.items():
-        path = prefix + name
-        if name not in fields:
-            hint = config_hints.nearest_name(name, fields)
-            raise errors.ConfigError(f"{path}: no such field; {hint}")
-        expected, types = _KINDS[fields[name].type]
-        if type(value) not in types:
-            raise errors.ConfigError(
-                f"{path}: expected {expected}, got {value!r}"
-            )
+    """Checks the fields of one table; all whole numbers count something."""
+    fields = strict_fields.check(content, kind, prefix)
+    for name, value in fields.items():
         least = 0 if name in _MAY_BE_ZERO else 1
-        if types == (int,) and value < least:
+        if type(value) is int and kind is not Range and value < least:
             raise errors.ConfigError(
-                f"{path}: expected {least} or more, got {value}"
+                f"{prefix}{name}: expected {least} or more, got {value}"
             )
-    for name, field in fields.items():
-        if field.default is dataclasses.MISSING and name not in content:
-            raise errors.ConfigError(f"{prefix}{name}: is missing")
-    return dict(content)
+    return fields
 
 
 def _choices(values: list[Any], path: str) -> tuple[str, ...]:

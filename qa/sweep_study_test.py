@@ -144,7 +144,7 @@ def test_other_settings_are_refused(sweep, tmp_path):
             open_study(other, tmp_path)
     with open(sweep.pipeline_config_path, "a") as file:
         file.write("# changed")
-    with pytest.raises(errors.ConfigError, match="another config_sha256"):
+    with pytest.raises(errors.ConfigError, match="another content of pipel"):
         open_study(sweep, tmp_path)
 
 
