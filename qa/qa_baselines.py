@@ -21,7 +21,8 @@ import strict_fields
 from object_detection.core import errors
 from object_detection.utils import config_hints
 
-DIRECTORY = pathlib.Path(__file__).parent / "baselines"
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+DIRECTORY = ROOT / "qa" / "baselines"
 # Runs anywhere: its checks leave GPUs alone.
 CPU_MACHINE = "cpu_small"
 
@@ -97,6 +98,8 @@ class Check:
         gpus: how many it needs.
         files: patterns, each of which must match a file.
         is_short: one of those for CI, which take minutes together.
+        attempts: so often it may miss before it counts; more than one for
+            speeds on machines with neighbours, whose load comes and goes.
     """
 
     kind: str
@@ -107,13 +110,14 @@ class Check:
     gpus: int = 0
     files: Sequence[str] = ()
     is_short: bool = False
+    attempts: int = 1
 
-    def reason_to_skip(self, num_gpus: int, root: pathlib.Path) -> str:
+    def reason_to_skip(self, num_gpus: int) -> str:
         """Returns what this machine lacks, or ""."""
         if num_gpus < self.gpus:
             return f"needs {self.gpus} of its GPUs, found {num_gpus}"
         for pattern in self.files:
-            if not glob.glob(str(root / pattern)):
+            if not glob.glob(str(ROOT / pattern)):
                 return f"needs {pattern}, which is not there"
         return ""
 
@@ -208,6 +212,10 @@ def _parse_check(content: Any, prefix: str) -> Check:
     for name in ("commands", "values"):
         if not fields[name]:
             raise errors.ConfigError(f"{prefix}{name}: is empty")
+    if check.attempts < 1 or check.limit_minutes <= 0:
+        raise errors.ConfigError(
+            f"{prefix[:-1]}: expected attempts and limit_minutes above 0"
+        )
     for entry in (*check.commands, *check.files):
         if not isinstance(entry, str):
             raise errors.ConfigError(

@@ -15,19 +15,15 @@ failed, 2 for a wrong argument, 7 when nothing can run here.
 import argparse
 import fnmatch
 import json
-import os
 import pathlib
-import shlex
 import signal
-import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
 
 import qa_baselines
-import qa_values
+import qa_checks
 import rich.console
 import rich.table
 from rich.markup import escape
@@ -35,114 +31,7 @@ from rich.markup import escape
 from object_detection.core import errors
 from object_detection.utils import config_hints
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
-_LOG_NAME = "output.txt"
-_SECONDS_TO_END = 30
-
 Checks = Mapping[str, qa_baselines.Check]
-
-
-class Outcome(NamedTuple):
-    """What became of one value, or of a check that has none.
-
-    Attributes:
-        check: name of the check.
-        value: name of the value, or "".
-        state: passed, missed, failed or skipped.
-        measured: None without one.
-        expected: for people.
-        note: why it has no value, or "".
-    """
-
-    check: str
-    value: str
-    state: str
-    measured: float | None = None
-    expected: str = ""
-    note: str = ""
-
-
-def run_check(
-    name: str,
-    check: qa_baselines.Check,
-    environment: Mapping[str, str],
-    work_dir: pathlib.Path,
-) -> list[Outcome]:
-    """Runs a check's commands and judges its values.
-
-    Args:
-        name: of the check.
-        check: what to run and to expect.
-        environment: variables to set.
-        work_dir: made for it; keeps what the commands print.
-    """
-    work_dir.mkdir(parents=True)
-    log_path = work_dir / _LOG_NAME
-    places = {"root": ROOT, "work": work_dir, "python": sys.executable}
-    for command in check.commands:
-        # Split first: a place may hold spaces.
-        arguments = [word.format(**places) for word in shlex.split(command)]
-        print(f"\n$ {shlex.join(arguments)}", flush=True)
-        problem = _run(arguments, environment, log_path, check.limit_minutes)
-        if problem:
-            return [Outcome(name, "", "failed", note=f"{problem} ({log_path})")]
-    output = log_path.read_text(encoding="utf-8", errors="replace")
-    outcomes = []
-    for value_name, value in check.values.items():
-        expected = value.expectation()
-        try:
-            measured = qa_values.find(value, output, work_dir)
-        except errors.DataError as error:
-            state, measured, note = "failed", None, str(error)
-        else:
-            is_reached = value.is_reached_by(measured)
-            state, note = "passed" if is_reached else "missed", ""
-        outcomes.append(
-            Outcome(name, value_name, state, measured, expected, note)
-        )
-    return outcomes
-
-
-def _run(
-    command: Sequence[str],
-    environment: Mapping[str, str],
-    log_path: pathlib.Path,
-    limit_minutes: float,
-) -> str:
-    """Runs a command; returns what went wrong, or ""."""
-    with open(log_path, "ab") as log:
-        process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            cwd=log_path.parent,
-            env={**os.environ, **environment},
-            # So that all that it starts can be ended with it.
-            start_new_session=True,
-        )
-        try:
-            exit_code = process.wait(limit_minutes * 60)
-        except subprocess.TimeoutExpired:
-            return f"took longer than {limit_minutes:g} minutes"
-        finally:
-            if process.poll() is None:
-                _end(process)
-    if exit_code == 0:
-        return ""
-    output = log_path.read_text(encoding="utf-8", errors="replace")
-    lines = [line.strip() for line in output.splitlines() if line.strip()]
-    return f"exit code {exit_code}: {lines[-1] if lines else 'no output'}"
-
-
-def _end(process: subprocess.Popen) -> None:
-    for signum in (signal.SIGTERM, signal.SIGKILL):
-        os.killpg(process.pid, signum)
-        try:
-            process.wait(_SECONDS_TO_END)
-            return
-        except subprocess.TimeoutExpired:
-            continue
 
 
 def choose(checks: Checks, patterns: Sequence[str], is_short: bool) -> Checks:
@@ -163,10 +52,10 @@ def choose(checks: Checks, patterns: Sequence[str], is_short: bool) -> Checks:
     }
 
 
-def print_outcomes(outcomes: Sequence[Outcome]) -> None:
-    """Prints the table, and how many of each there are."""
+def print_outcomes(outcomes: Sequence[qa_checks.Outcome]) -> None:
+    """Prints the table, the notes, and how many of each state there are."""
     table = rich.table.Table(show_edge=False)
-    for heading in ("check", "value", "measured", "expected", "", "note"):
+    for heading in ("check", "value", "measured", "expected", ""):
         table.add_column(heading, no_wrap=heading == "check", overflow="fold")
     styles = {"passed": "green", "skipped": "dim"}
     for outcome in outcomes:
@@ -177,11 +66,13 @@ def print_outcomes(outcomes: Sequence[Outcome]) -> None:
             "" if measured is None else f"{measured:.4g}",
             outcome.expected,
             outcome.state,
-            escape(outcome.note),
             style=styles.get(outcome.state, "bold red"),
         )
     print()
     rich.console.Console().print(table)
+    for outcome in outcomes:
+        if outcome.note:
+            print(f"{outcome.check} {outcome.state}: {outcome.note}")
     states = [outcome.state for outcome in outcomes]
     num_failed = states.count("missed") + states.count("failed")
     print(
@@ -196,7 +87,7 @@ def print_checks(checks: Checks, num_gpus: int) -> None:
     for heading in ("check", "kind", "short", "expected", "runs here"):
         table.add_column(heading, no_wrap=heading == "check", overflow="fold")
     for name, check in checks.items():
-        reason = check.reason_to_skip(num_gpus, ROOT)
+        reason = check.reason_to_skip(num_gpus)
         expected = [f"{n} {v.expectation()}" for n, v in check.values.items()]
         table.add_row(
             escape(name),
@@ -228,7 +119,7 @@ def run(options: argparse.Namespace) -> int:
     if options.list:
         print_checks(checks, num_gpus)
         return 0
-    reasons = {n: c.reason_to_skip(num_gpus, ROOT) for n, c in checks.items()}
+    reasons = {n: c.reason_to_skip(num_gpus) for n, c in checks.items()}
     if all(reasons.values()):
         reason = next(iter(reasons.values()), "none of them is short")
         raise errors.ResourceError(f"{name}: no check can run here: {reason}")
@@ -239,9 +130,11 @@ def run(options: argparse.Namespace) -> int:
     outcomes = []
     for check_name, check in checks.items():
         if reason := reasons[check_name]:
-            outcomes.append(Outcome(check_name, "", "skipped", note=reason))
+            outcomes.append(
+                qa_checks.Outcome(check_name, "", "skipped", note=reason)
+            )
         else:
-            outcomes += run_check(
+            outcomes += qa_checks.run(
                 check_name, check, machine.environment, run_dir / check_name
             )
     print_outcomes(outcomes)
@@ -281,6 +174,8 @@ def main() -> int:
     parser.add_argument("--list", action="store_true", help="run nothing")
     parser.add_argument("--work_dir", default="", help="a new one in /tmp")
     options = parser.parse_args()
+    # So that what a check started is ended with this process.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         return run(options)
     except errors.DetectionError as error:

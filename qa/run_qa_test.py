@@ -10,7 +10,7 @@ import time
 
 import pytest
 import qa_baselines
-import qa_values
+import qa_checks
 import run_qa
 from qa_baselines import Check, Machine, Value
 
@@ -83,7 +83,7 @@ def test_values_are_found_where_they_are_said_to_be(tmp_path):
     output = 'speed 3.5\n{"a": 1}\nspeed 41.25 img\n{"a": {"b": 0.75}}\nend'
 
     def find(**place):
-        return qa_values.find(Value(1, 0.1, **place), output, tmp_path)
+        return qa_checks.find_value(Value(1, 0.1, **place), output, tmp_path)
 
     assert find(pattern=r"speed ([0-9.]+)") == 41.25
     assert find(json="a.b") == 0.75
@@ -104,9 +104,11 @@ def test_values_are_found_where_they_are_said_to_be(tmp_path):
         with pytest.raises(errors.DataError, match=expected):
             find(**place)
     with pytest.raises(errors.DataError, match="no evaluation was left"):
-        qa_values.find(Value(1, 0.1, metric="x"), output, tmp_path / "other")
+        qa_checks.find_value(
+            Value(1, 0.1, metric="x"), output, tmp_path / "other"
+        )
     with pytest.raises(errors.DataError, match="expected a line of JSON"):
-        qa_values.find(Value(1, 0.1, json="a"), "{not JSON}", tmp_path)
+        qa_checks.find_value(Value(1, 0.1, json="a"), "{no JSON}", tmp_path)
 
 
 def test_losses_are_a_mean_over_steps(tmp_path):
@@ -119,7 +121,7 @@ def test_losses_are_a_mean_over_steps(tmp_path):
 
     def find(first, last):
         value = Value(1, 0.1, loss_of_steps=(first, last))
-        return qa_values.find(value, "", tmp_path)
+        return qa_checks.find_value(value, "", tmp_path)
 
     assert find(6, 15) == 3.0
     assert find(15, 20) == 4.5
@@ -138,13 +140,14 @@ def test_a_check_runs_its_commands_and_judges_all_values(folder):
             ),
             "slow": check_of("echo speed 179.9 {work}"),
             "silent": check_of("echo nothing"),
+            "absent": check_of("no-such-program"),
             "broken": check_of("bash -c 'echo oh no; exit 3'"),
         },
         environment={"N": "181"},
     )
     found = {}
     for name, check in machine.checks.items():
-        outcomes = run_qa.run_check(
+        outcomes = qa_checks.run(
             name, check, machine.environment, folder / "a b" / name
         )
         (found[name],) = outcomes
@@ -152,10 +155,31 @@ def test_a_check_runs_its_commands_and_judges_all_values(folder):
     assert found["slow"][1:4] == ("speed", "missed", 179.9)
     assert found["silent"].state == "failed"
     assert "speed ([0-9.]+)" in found["silent"].note
+    assert found["absent"].note.startswith("no-such-program: No such file")
     assert found["broken"].state == "failed"
     assert found["broken"].note.startswith("exit code 3: oh no (")
-    log = (folder / "a b" / "slow" / "output.txt").read_text()
-    assert log == f"speed 179.9 {folder}/a b/slow\n"
+    work_dir = folder / "a b" / "slow" / "attempt-1"
+    log = (work_dir / "output.txt").read_text()
+    assert log == f"speed 179.9 {work_dir}\n"
+
+
+@pytest.mark.parametrize(
+    ("attempts", "state"), [(1, "missed"), (2, "missed"), (3, "passed")]
+)
+def test_a_check_may_miss_as_often_as_it_says(tmp_path, attempts, state):
+    # Faster each time: 150, 170, 190.
+    count = tmp_path / "count"
+    command = (
+        f"bash -c 'echo >> {count}; "
+        f"echo speed $((130 + 20 * $(wc -l < {count})))'"
+    )
+    value = Value(**SPEED)
+    check = Check(
+        "accuracy", "here", [command], {"x": value}, 1, attempts=attempts
+    )
+    (outcome,) = qa_checks.run("again", check, {}, tmp_path / "work")
+    assert outcome.state == state
+    assert outcome.measured == 130 + 20 * attempts
 
 
 def test_a_check_that_hangs_is_ended_with_all_that_it_started(tmp_path):
@@ -166,10 +190,10 @@ def test_a_check_that_hangs_is_ended_with_all_that_it_started(tmp_path):
         {"speed": Value(1, 0.1, pattern="(x)")},
         limit_minutes=0.02,
     )
-    (outcome,) = run_qa.run_check("hung", check, {}, tmp_path / "hung")
+    (outcome,) = qa_checks.run("hung", check, {}, tmp_path / "hung")
     assert outcome.state == "failed"
     assert "took longer than 0.02 minutes" in outcome.note
-    pid = int((tmp_path / "hung" / "pid").read_text())
+    pid = int((tmp_path / "hung" / "attempt-1" / "pid").read_text())
     for _ in range(100):
         if not is_running(pid):
             break
@@ -198,11 +222,11 @@ def test_exit_code_and_table_tell_what_was_missed(
     work_dir = folder / "work"
     arguments = ["--machine=mine", "--short", f"--work_dir={work_dir}"]
     monkeypatch.setattr(sys, "argv", ["run_qa.py", *arguments])
-    monkeypatch.setenv("COLUMNS", "200")
     assert run_qa.main() == code
     printed = capsys.readouterr().out
     assert summary in printed.splitlines()
-    assert "needs /no/*.record, which is not there" in printed
+    note = "coco skipped: needs /no/*.record, which is not there"
+    assert note in printed.splitlines()
     (results,) = work_dir.glob("mine-*/results.json")
     assert [r["check"] for r in json.loads(results.read_text())] == [
         *("speed", "coco")
@@ -241,10 +265,8 @@ def test_the_gpus_decide_on_the_machine():
     check = Check("accuracy", "", ["x"], {}, 1, gpus=4)
     machine = Machine("", {}, gpu="A100")
     num_gpus = machine.count_gpus([a100, v100, a100])
-    assert check.reason_to_skip(num_gpus, ROOT) == (
-        "needs 4 of its GPUs, found 2"
-    )
-    assert check.reason_to_skip(4, ROOT) == ""
+    assert check.reason_to_skip(num_gpus) == ("needs 4 of its GPUs, found 2")
+    assert check.reason_to_skip(4) == ""
 
 
 def test_names_of_checks_choose():
@@ -268,6 +290,7 @@ def test_names_of_checks_choose():
         ({"comands": []}, "checks.x.comands: .* mean 'commands'"),
         ({"commands": []}, "checks.x.commands: is empty"),
         ({"commands": [["a"]]}, "checks.x: expected texts as commands"),
+        ({"attempts": 0}, "checks.x: expected attempts and limit_minutes"),
         ({"gpus": "8"}, "checks.x.gpus: expected a whole number, got '8'"),
         (
             {"values": {"v": {**SPEED, "tolerance": 7}}},
