@@ -42,11 +42,11 @@ from object_detection.training import model_dir_lock, signals
 from object_detection.utils import evaluation_files
 
 _SECONDS_BETWEEN_LOOKS = 0.5
+_LOG_NAME = "log.txt"
 # How often a trial that was killed, by a lack of memory, say, is resumed.
 _MAX_RESTARTS = 2
 # What COCO's metrics are where there is no groundtruth.
 _NOT_MEASURED = -1
-_LOG_NAME = "log.txt"
 
 
 @dataclasses.dataclass
@@ -147,7 +147,8 @@ class Runner:
             start_new_session=True,
         )
         self._runs.append(_Run(trial, slot, process, log, time.monotonic()))
-        _say(f"trial {trial.number}: {_texts(trial)}")
+        texts = ",".join(f"{key}={text}" for key, text in trial.texts.items())
+        _say(f"trial {trial.number}: {texts}")
 
     def _terminate(self) -> None:
         for run in self._runs:
@@ -242,10 +243,6 @@ def _last_error(trial: sweep_study.Trial, exit_code: int) -> str:
     if found:
         return found[-1].removeprefix("ERROR: ")
     return f"exit code {exit_code}: {lines[-1]} ({path})"
-
-
-def _texts(trial: sweep_study.Trial) -> str:
-    return ",".join(f"{key}={text}" for key, text in trial.texts.items())
 
 
 def _say(line: str) -> None:

@@ -3,8 +3,6 @@
 import pathlib
 
 import pytest
-
-pytest.importorskip("optuna")
 import sweep_file
 import sweep_space
 

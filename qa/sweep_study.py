@@ -15,16 +15,11 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 import optuna
-from optuna.distributions import (
-    BaseDistribution,
-    CategoricalDistribution,
-    FloatDistribution,
-    IntDistribution,
-)
+import sweep_sampling
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
-from sweep_space import Range, Sweep
+from sweep_space import Sweep
 
 from object_detection.core import errors
 
@@ -100,7 +95,7 @@ class Study:
         self._sweep = sweep
         self._directory = directory
         self._study = _open(sweep, directory)
-        self._distributions = _distributions(sweep)
+        self._distributions = sweep_sampling.distributions(sweep)
         if sweep.sampler == "grid":
             self._enqueue_grid()
         self._interrupted = self._trials(TrialState.RUNNING)
@@ -126,9 +121,7 @@ class Study:
         )
         if num_drawn >= self.num_trials or self.common_error():
             return None
-        # A seed of its own for each trial: a resumed sweep draws on, and
-        # does not draw the same again.
-        self._study.sampler = _sampler(self._sweep, num_drawn)
+        self._study.sampler = sweep_sampling.sampler(self._sweep, num_drawn)
         return self._trial(self._study.ask(self._distributions))
 
     def should_prune(self, trial: Trial, step: int, value: float) -> bool:
@@ -278,36 +271,3 @@ def _load(sweep: Sweep, path: pathlib.Path) -> optuna.Study:
 def _all_refused(trials: list[FrozenTrial]) -> bool:
     code = errors.ConfigError.exit_code
     return all(trial.user_attrs.get(_EXIT_CODE) == code for trial in trials)
-
-
-def _sampler(sweep: Sweep, num_drawn: int) -> optuna.samplers.BaseSampler:
-    seed = (sweep.seed * 1_000_003 + num_drawn) % 2**32
-    if sweep.sampler == "tpe":
-        return optuna.samplers.TPESampler(
-            seed=seed,
-            # Keeps trials that run at the same time apart.
-            constant_liar=True,
-        )
-    # All trials of a grid are in the queue, so nothing is drawn.
-    return optuna.samplers.RandomSampler(seed=seed)
-
-
-def _distributions(sweep: Sweep) -> dict[str, BaseDistribution]:
-    return {
-        key: _distribution(item, sweep.sampler == "grid")
-        for key, item in sweep.search.items()
-    }
-
-
-def _distribution(
-    item: Range | tuple[str, ...], is_grid: bool
-) -> BaseDistribution:
-    if isinstance(item, tuple):
-        return CategoricalDistribution(item)
-    if is_grid:
-        return CategoricalDistribution([item.text(v) for v in item.values()])
-    if item.int:
-        return IntDistribution(
-            round(item.low), round(item.high), item.log, round(item.step or 1)
-        )
-    return FloatDistribution(item.low, item.high, item.log, item.step)
