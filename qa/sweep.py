@@ -15,6 +15,7 @@ none could begin.
 
 import argparse
 import dataclasses
+import math
 import os
 import shlex
 import subprocess
@@ -156,11 +157,11 @@ class Runner:
 
     def _note_evaluations(self, run: _Run) -> None:
         for record in _evaluations(run.trial):
-            value = record.metrics[self._sweep.metric]
-            if record.step in run.trial.reported_steps or value != value:
+            value = record.metrics.get(self._sweep.metric, math.nan)
+            if record.step in run.trial.reported_steps or math.isnan(value):
                 continue
             is_behind = self._study.should_prune(run.trial, record.step, value)
-            if is_behind and run.process.poll() is None:
+            if is_behind and not run.is_pruned and run.process.poll() is None:
                 run.is_pruned = True
                 run.process.terminate()
 
@@ -189,16 +190,13 @@ class Runner:
 
     def _finish(self, trial: sweep_study.Trial, seconds: float) -> None:
         records = _evaluations(trial)
-        value = records[-1].metrics[self._sweep.metric] if records else None
-        if value is None:
+        if not records:
             self._fail(trial, 0, "ended without an evaluation")
-        elif value == _NOT_MEASURED or value != value:
-            self._fail(
-                trial,
-                0,
-                f"{self._sweep.metric} is {value}: nothing of the evaluation "
-                "set is measured by it",
-            )
+            return
+        value = records[-1].metrics.get(self._sweep.metric, math.nan)
+        if value == _NOT_MEASURED or math.isnan(value):
+            problem = "nothing of the evaluation set is measured by it"
+            self._fail(trial, 0, f"{self._sweep.metric} is {value}: {problem}")
         else:
             self._study.finish(trial, value)
             _say(f"trial {trial.number}: {value:.6g} in {seconds:.0f} s")
@@ -239,7 +237,9 @@ def _last_error(trial: sweep_study.Trial, exit_code: int) -> str:
     path = os.path.join(trial.directory, _LOG_NAME)
     with open(path, encoding="utf-8", errors="replace") as file:
         lines = [line.strip() for line in file if line.strip()]
-    found = [line for line in lines if line.startswith("ERROR: ")]
+    # What an earlier process of this trial said is no reason.
+    begin = max(i for i, line in enumerate(lines) if line.startswith("$ "))
+    found = [line for line in lines[begin:] if line.startswith("ERROR: ")]
     if found:
         return found[-1].removeprefix("ERROR: ")
     return f"exit code {exit_code}: {lines[-1]} ({path})"

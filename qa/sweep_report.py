@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import rich.console
 import rich.table
-from matplotlib import axes, figure
+from matplotlib import axes, figure, ticker
 from sweep_space import Range, Sweep
 from sweep_study import Result
 
@@ -18,6 +18,7 @@ _COLOR, _BEST_COLOR, _FAILED_COLOR = "#0072b2", "#d55e00", "#5f6b7a"
 _GRID_COLOR = "#e4e8ee"
 _MAX_COLUMNS = 3
 _PANEL_INCHES = (4.2, 3.2)
+_MAX_RATIO_OF_FINE_LABELS = 200
 
 
 def write(sweep: Sweep, results: Sequence[Result], directory: str) -> None:
@@ -33,6 +34,9 @@ def write(sweep: Sweep, results: Sequence[Result], directory: str) -> None:
     _write_json(sweep, results, f"{path}.json")
     draw(sweep, results, f"{path}.png")
     rich.console.Console().print(_table(sweep, results))
+    for result in results:
+        if result.error:
+            print(f"trial {result.number} failed: {result.error}")
     print(f"Also in {path}.csv, .json and .png")
     if results and results[0].state == "done":
         best = results[0]
@@ -42,19 +46,29 @@ def write(sweep: Sweep, results: Sequence[Result], directory: str) -> None:
 
 
 def _table(sweep: Sweep, results: Sequence[Result]) -> rich.table.Table:
-    table = rich.table.Table()
-    for heading in ("trial", "", sweep.metric, *sweep.search, "s", "error"):
-        table.add_column(rich.markup.escape(heading), overflow="fold")
+    table = rich.table.Table(show_edge=False)
+    for heading in ("trial", "", sweep.metric, *sweep.search, "s"):
+        # Long names are broken, values never.
+        name = rich.markup.escape(heading.replace("/", "/ ").replace(".", ". "))
+        table.add_column(name, min_width=5, overflow="fold")
     for result in results:
-        table.add_row(
+        cells = (
             str(result.number),
             result.state,
-            "" if result.value is None else f"{result.value:.6g}",
-            *(rich.markup.escape(result.texts[key]) for key in sweep.search),
+            "" if result.value is None else f"{result.value:.4g}",
+            *(_short(result.texts[key]) for key in sweep.search),
             f"{result.seconds:.0f}",
-            rich.markup.escape(result.error),
         )
+        table.add_row(*map(rich.markup.escape, cells))
     return table
+
+
+def _short(text: str) -> str:
+    """Returns a number in four digits, and anything else as it is."""
+    try:
+        return f"{float(text):.4g}"
+    except ValueError:
+        return text
 
 
 def _write_csv(sweep: Sweep, results: Sequence[Result], path: str) -> None:
@@ -108,13 +122,13 @@ def draw(sweep: Sweep, results: Sequence[Result], path: str) -> None:
         panel.set_visible(False)
     _draw_panel(panels[0], results, [float(r.number) for r in results])
     panels[0].set_xlabel("trial")
+    panels[0].xaxis.set_major_locator(ticker.MaxNLocator(6, integer=True))
     for panel, (key, item) in zip(
         panels[1:], sweep.search.items(), strict=False
     ):
         if isinstance(item, Range):
             places = [float(result.texts[key]) for result in results]
-            if item.log:
-                panel.set_xscale("log")
+            _scale_as(panel, item)
         else:
             places = [float(item.index(r.texts[key])) for r in results]
             panel.set_xticks(range(len(item)), item)
@@ -129,6 +143,23 @@ def draw(sweep: Sweep, results: Sequence[Result], path: str) -> None:
         frameon=False,
     )
     drawing.savefig(path)
+
+
+def _scale_as(panel: axes.Axes, item: Range) -> None:
+    """Shows the whole range, on a logarithmic scale if it is drawn on one."""
+    margin = 0.05
+    if not item.log:
+        margin *= item.high - item.low
+        panel.set_xlim(item.low - margin, item.high + margin)
+        return
+    ratio = item.high / item.low
+    panel.set_xscale("log")
+    panel.set_xlim(item.low / ratio**margin, item.high * ratio**margin)
+    # Between the powers of ten only where there is room for labels.
+    steps = (1, 2, 5) if ratio < _MAX_RATIO_OF_FINE_LABELS else (1,)
+    panel.xaxis.set_major_locator(ticker.LogLocator(subs=steps))
+    panel.xaxis.set_major_formatter(ticker.FormatStrFormatter("%g"))
+    panel.xaxis.set_minor_formatter(ticker.NullFormatter())
 
 
 def _draw_panel(

@@ -1,5 +1,6 @@
 """Turns what a sweep tries into Optuna's samplers and distributions."""
 
+import numpy as np
 from optuna.distributions import (
     BaseDistribution,
     CategoricalDistribution,
@@ -18,7 +19,8 @@ def sampler(sweep: Sweep, num_drawn: int) -> BaseSampler:
         num_drawn: trials drawn so far. Each has a seed of its own, so that a
             resumed sweep draws on and does not draw the same again.
     """
-    seed = (sweep.seed * 1_000_003 + num_drawn) % 2**32
+    entropy = np.random.SeedSequence([sweep.seed, num_drawn])
+    seed = int(entropy.generate_state(1)[0])
     if sweep.sampler == "tpe":
         return TPESampler(
             seed=seed,

@@ -247,7 +247,7 @@ def test_the_report_is_sorted_and_complete(
         assert len(picture.convert("RGB").getcolors(1 << 20)) > 20
     printed = capsys.readouterr().out
     assert f"--hparams_overrides='{overrides}'" in printed
-    assert "loss is NaN" in printed
+    assert "trial 2 failed: loss is NaN [step 3]" in printed.splitlines()
 
 
 def test_a_report_without_any_value(sweep, tmp_path, capsys):
