@@ -10,6 +10,7 @@ losses are those of the single image, as at batch size 1.
 """
 
 import hashlib
+import itertools
 import re
 import sys
 import time
@@ -22,7 +23,7 @@ from absl import logging
 from object_detection.core import errors
 from object_detection.core.standard_fields import LossFields
 from object_detection.metrics.evaluator import CategoryResult, Evaluator
-from object_detection.training import summaries
+from object_detection.training import distributed, signals, summaries
 from object_detection.utils import (
     detection_results,
     evaluation_files,
@@ -69,10 +70,14 @@ def evaluate(
     *,
     visualization: vis.VisualizationOptions | None = None,
     add_regularization_loss: bool = True,
-) -> Evaluation:
+    stop: signals.StopRequest | None = None,
+) -> Evaluation | None:
     """Detects in every image of a finite data set once, and measures.
 
-    Prints the tables of the evaluators, such as pycocotools' twelve lines.
+    Prints the tables of the evaluators, such as pycocotools' twelve lines. Of
+    several processes each detects in its share of the images, and the main
+    one measures all: process r has the images r, r + size, r + 2 size, ... of
+    the set.
 
     Args:
         model: a detector.
@@ -83,10 +88,16 @@ def evaluate(
             detector's Groundtruth.
         visualization: what is drawn; None for the defaults.
         add_regularization_loss: whether it is part of the total loss.
+        stop: looked at between batches; a stop ends the process.
+
+    Returns:
+        None in all processes but the main one.
 
     Raises:
         DataError: there is no image, or two images have one source id.
+        SystemExit: after a signal.
     """
+    stop = stop or signals.StopRequest()
     start_seconds = time.monotonic()
     if visualization is None:
         visualization = vis.VisualizationOptions()
@@ -94,17 +105,23 @@ def evaluate(
     results = list(
         detection_results.detect(
             model,
-            dataset,
+            stop.watch(dataset),
             groundtruth_from_labels,
             category_index,
             visualization,
         )
     )
+    stop.exit_together()
+    results = _in_order(distributed.gather_objects(results))
     if not results:
-        raise errors.DataError(
-            "evaluation set: no image was read; expected one or more: look at "
-            "eval_input_reader"
+        distributed.raise_together(
+            errors.DataError(
+                "evaluation set: no image was read; expected one or more: look "
+                "at eval_input_reader"
+            )
         )
+    if not distributed.is_main_process():
+        return None
     losses = {
         name: float(np.mean([result.losses[name] for result in results]))
         for name in results[0].losses
@@ -114,13 +131,16 @@ def evaluate(
             model.regularization_loss()
         )
     losses[LossFields.total_loss] = sum(losses.values())
-    metrics, categories_found, table = _measure(results, evaluators)
+    with distributed.taking_long():
+        metrics, categories_found, table = _measure(results, evaluators)
     _print(table)
     return Evaluation(
         metrics={**metrics, **losses},
         categories=categories_found,
         table=table,
-        pictures=[r.picture for r in results if r.picture is not None],
+        pictures=[r.picture for r in results if r.picture is not None][
+            : visualization.num_visualizations
+        ],
         num_images=len(results),
         seconds=time.monotonic() - start_seconds,
     )
@@ -199,6 +219,14 @@ def _image_id(source_id: str) -> int:
         return int(source_id)
     digest = hashlib.sha256(source_id.encode()).digest()
     return _FIRST_HASH + int.from_bytes(digest[:8], "big") % _FIRST_HASH
+
+
+def _in_order(
+    shares: Sequence[Sequence[detection_results.ImageResult]],
+) -> list[detection_results.ImageResult]:
+    """Returns the images of all processes as one process has them."""
+    rounds = itertools.zip_longest(*shares)
+    return [result for one in rounds for result in one if result is not None]
 
 
 def _print(table: str) -> None:

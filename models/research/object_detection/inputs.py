@@ -138,7 +138,8 @@ def create_eval_input_fn(
         batch_size: images a batch, of this process.
         reader_path: of the reader in the pipeline config, for errors.
         num_shards: how many processes share the records.
-        shard_index: which of them this one is.
+        shard_index: which of them this one is; it gets the records that are
+            at shard_index, shard_index + num_shards, ... of the whole set.
         repeat: start again at the end, for ever.
         report: see `create_train_input_fn`.
 
@@ -175,10 +176,8 @@ def create_eval_input_fn(
         num_classes=model_config.ssd.num_classes,
         seed=0,
         num_epochs=0 if repeat else 1,
-        num_shards=num_shards,
-        shard_index=shard_index,
     )
-    source.stream.require_records(of_all_shards=not repeat)
+    source.stream.require_records()
     report = report or reading_report.ReadingReport()
     make_rows = transform.Transform(
         resizer=_build_resizer(model_config, eval_input_reader, batch_size),
@@ -197,6 +196,8 @@ def create_eval_input_fn(
             draw_stream=0,
             num_prefetch_batches=eval_input_reader.num_prefetch_batches,
             drop_remainder=False,
+            num_shards=num_shards,
+            shard_index=shard_index,
         )
 
     return eval_input_fn
@@ -271,6 +272,8 @@ def _batches(
     draw_stream: int,
     num_prefetch_batches: int,
     drop_remainder: bool,
+    num_shards: int = 1,
+    shard_index: int = 0,
 ) -> tf.data.Dataset:
     options = source.decoder_options
     decoder = tf_example_decoder.TfExampleDecoder(options)
@@ -305,7 +308,11 @@ def _batches(
             return tf.nest.map_structure(tf.identity, (features, labels))
 
     batches = (
-        report.rows(stream.dataset(start), to_row, options)
+        report.rows(
+            stream.dataset(start).shard(num_shards, shard_index),
+            to_row,
+            options,
+        )
         .batch(batch_size, drop_remainder=drop_remainder)
         .prefetch(num_prefetch_batches)
         # After the prefetch, so that it is the batch handed out last.

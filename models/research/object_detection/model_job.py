@@ -21,6 +21,7 @@ from object_detection.training.training_loop import RunConfig, TrainInputFn
 from object_detection.utils import (
     config_check,
     config_check_inputs,
+    config_scaling,
     config_util,
     eval_readers,
     label_map_util,
@@ -70,6 +71,9 @@ def create_estimator_and_inputs(
     compute_dtype: str = "float32",
     allow_xla: bool = False,
     max_bad_records: int = 0,
+    accumulate_steps: int = 1,
+    scale_lr: bool = False,
+    compress_gradients: bool = False,
 ) -> EstimatorAndInputs:
     """Reads a config and builds everything that it describes.
 
@@ -90,6 +94,12 @@ def create_estimator_and_inputs(
         compute_dtype: a key of `amp.POLICIES`.
         allow_xla: whether XLA compiles the training step.
         max_bad_records: so many records that cannot be read are skipped.
+        accumulate_steps: how many batches make one update, as so many
+            processes would.
+        scale_lr: whether the learning rates are multiplied by the number of
+            batches that make one update, over all processes.
+        compress_gradients: whether gradients travel between processes as
+            float16.
 
     Raises:
         ConfigError: names the field or flag that cannot work.
@@ -98,6 +108,10 @@ def create_estimator_and_inputs(
     configs = _resolved_configs(
         pipeline_config_path, hparams_overrides, train_steps
     )
+    if scale_lr:
+        config_scaling.scale_learning_rates(
+            configs["train_config"], distributed.size() * accumulate_steps
+        )
     config_check.check_configs(
         configs, is_training=is_training, is_evaluating=True
     )
@@ -119,6 +133,8 @@ def create_estimator_and_inputs(
             compute_dtype,
             allow_xla,
             configs["model"].ssd.feature_extractor.type,
+            accumulate_steps,
+            compress_gradients,
         )
     keras.utils.set_random_seed(seed)
     model = model_builder.build(
@@ -141,7 +157,9 @@ def create_estimator_and_inputs(
         train_steps=configs["train_config"].num_steps,
         train_options=train_options,
         train_input_fn=(
-            _make_train_input_fn(configs, seed, report) if is_training else None
+            _make_train_input_fn(configs, seed, report, accumulate_steps)
+            if is_training
+            else None
         ),
         eval_input_fns=_make_eval_input_fns(configs, readers, report),
         categories={
@@ -190,13 +208,14 @@ def _make_train_input_fn(
     configs: config_util.Configs,
     seed: int,
     report: reading_report.ReadingReport,
+    accumulate_steps: int,
 ) -> Callable[[int], tf.data.Dataset]:
     def train_input_fn(start_step: int = 0) -> tf.data.Dataset:
         return inputs.create_train_input_fn(
             configs["train_config"],
             configs["train_input_config"],
             configs["model"],
-            batch_size=configs["train_config"].batch_size,
+            batch_size=configs["train_config"].batch_size * accumulate_steps,
             seed=seed,
             start_step=start_step,
             num_shards=distributed.size(),
@@ -219,6 +238,8 @@ def _make_eval_input_fns(
             configs["model"],
             batch_size=configs["eval_config"].batch_size,
             reader_path=reader.path,
+            num_shards=distributed.size(),
+            shard_index=distributed.rank(),
             report=report,
         )
         for name, reader in readers.items()

@@ -10,7 +10,10 @@ a checkpoint (`evaluate_once`), or one of each new checkpoint
 (`continuous_eval`).
 """
 
+import contextlib
+import functools
 import os
+from collections.abc import Iterator
 
 from absl import logging
 
@@ -80,7 +83,7 @@ def train_and_evaluate(
     with (
         inputs.errors_explained(job.reading_report),
         signals.StopRequest() as stop,
-        model_dir_lock.locked(model_dir),
+        _owned_by_main_process(model_dir),
     ):
         step = estimator.prepare_training(job.train_options)
         if distributed.is_main_process():
@@ -89,10 +92,12 @@ def train_and_evaluate(
                 model_dir,
             )
         due = _evaluation_steps(job.train_steps, eval_count, eval_every_n_steps)
-        measured = {
-            name: _measured_steps(model_dir, name, step)
-            for name in _sets_of(job, VALIDATION)
-        }
+        measured = distributed.from_main(
+            lambda: {
+                name: _measured_steps(model_dir, name, step)
+                for name in _sets_of(job, VALIDATION)
+            }
+        )
         due -= set.intersection(*measured.values())
         for target in sorted({*due, job.train_steps}):
             if target < step:
@@ -107,7 +112,7 @@ def train_and_evaluate(
             images_per_second = estimator.train_images_per_second
             if images_per_second:  # None was measured in a short run.
                 report.log({"train_throughput": images_per_second})
-            stop.exit_if_requested()
+            stop.exit_together()
             for name, steps in measured.items():
                 if target in due and step not in steps:
                     _evaluate(job, name, report, stop=stop)
@@ -174,20 +179,32 @@ def continuous_eval(
         inputs.errors_explained(job.reading_report),
         signals.StopRequest() as stop,
     ):
-        for path in checkpoint_manager.new_checkpoints(
-            checkpoint_dir, min_seconds, stop
+        for path in distributed.each_from_main(
+            checkpoint_manager.new_checkpoints(
+                checkpoint_dir, min_seconds, stop
+            )
         ):
             try:
                 for directory in _sets_of(job, name):
                     _evaluate(job, directory, report, path, stop)
             except errors.CheckpointError:
-                if checkpoints.exists(path):
+                is_there = functools.partial(checkpoints.exists, path)
+                if distributed.from_main(is_there):
                     raise
                 logging.warning("%s was removed before it was read", path)
                 continue
             step = checkpoints.step_of(path)
             if step is None or (job.train_steps and step >= job.train_steps):
                 return
+
+
+@contextlib.contextmanager
+def _owned_by_main_process(model_dir: str) -> Iterator[None]:
+    with contextlib.ExitStack() as stack:
+        distributed.from_main(
+            lambda: stack.enter_context(model_dir_lock.locked(model_dir))
+        )
+        yield
 
 
 def _sets_of(job: EstimatorAndInputs, name: str) -> list[str]:
@@ -232,6 +249,8 @@ def _evaluate(
             job.configs["train_config"].add_regularization_loss
         ),
     )
+    if evaluation is None:
+        return
     prefix = "" if name in (VALIDATION, TRAINING) else f"{name}/"
     values = exp_utils.evaluation_report(evaluation.metrics)
     report.log({f"{prefix}{key}": value for key, value in values.items()})

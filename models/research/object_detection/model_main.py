@@ -8,6 +8,7 @@ it was when the same command is given again. --help lists the flags.
 """
 
 import os
+import platform
 import sys
 
 if not __package__:
@@ -17,15 +18,24 @@ if not __package__:
     # As with -m, where the package comes before TensorFlow and quietens it.
     import object_detection  # noqa: F401
 
+import keras  # noqa: E402
 import tensorflow as tf  # noqa: E402
 from absl import flags, logging  # noqa: E402
 
 from object_detection import model_lib  # noqa: E402
+from object_detection.core import errors  # noqa: E402
 from object_detection.training import amp, distributed  # noqa: E402
 from object_detection.training.training_loop import RunConfig  # noqa: E402
-from object_detection.utils import command, exp_utils  # noqa: E402
+from object_detection.utils import (  # noqa: E402
+    command,
+    config_util,
+    exp_utils,
+)
 
 FLAGS = flags.FLAGS
+
+# Paths may differ from machine to machine.
+_FLAGS_OF_ONE_PROCESS = {"pipeline_config_path", "model_dir", "raport_file"}
 
 # What is written and read.
 flags.DEFINE_string("pipeline_config_path", None, "The pipeline config.")
@@ -81,6 +91,28 @@ flags.DEFINE_enum(
     "amp_dtype", None, sorted(amp.POLICIES), "The type that --amp uses."
 )
 flags.DEFINE_boolean("allow_xla", False, "Compile the training step by XLA.")
+flags.DEFINE_integer(
+    "accumulate_steps",
+    1,
+    "Batches that make one update, as on so many GPUs.",
+    lower_bound=1,
+)
+flags.DEFINE_boolean(
+    "scale_lr",
+    False,
+    "Multiply learning rates by processes times --accumulate_steps.",
+)
+
+# Several processes.
+flags.DEFINE_boolean(
+    "fp16_allreduce", False, "Send gradients between processes as float16."
+)
+flags.DEFINE_float(
+    "rank_timeout_secs",
+    600.0,
+    "Seconds without progress after which a process counts as hanging.",
+    lower_bound=1.0,
+)
 
 # Evaluation.
 flags.DEFINE_integer(
@@ -118,13 +150,44 @@ flags.mark_flags_as_required(["pipeline_config_path", "model_dir"])
 
 def main(_: list[str]) -> None:
     """Does what the flags say."""
-    _set_up_process()
+    if not FLAGS["verbosity"].present:
+        logging.set_verbosity(logging.INFO)
+    with distributed.processes(FLAGS.rank_timeout_secs):
+        _set_up_process()
+        _run()
+
+
+def _run() -> None:
     eval_set = (
         model_lib.TRAINING
         if FLAGS.checkpoint_dir and FLAGS.eval_training_data
         else model_lib.VALIDATION
     )
-    job = model_lib.create_estimator_and_inputs(
+    error = job = None
+    try:
+        job = _create_job(eval_set)
+    except errors.DetectionError as caught:
+        error = caught
+    distributed.require_agreement(_facts(job), error)
+    report = exp_utils.setup_dllogger(
+        FLAGS.raport_file, is_main_process=distributed.is_main_process()
+    )
+    if not FLAGS.checkpoint_dir:
+        model_lib.train_and_evaluate(
+            job,
+            report,
+            eval_count=FLAGS.eval_count,
+            eval_every_n_steps=FLAGS.eval_every_n_steps,
+        )
+        return
+    evaluate = (
+        model_lib.evaluate_once if FLAGS.run_once else model_lib.continuous_eval
+    )
+    evaluate(job, FLAGS.checkpoint_dir, report, name=eval_set)
+
+
+def _create_job(eval_set: str) -> model_lib.EstimatorAndInputs:
+    return model_lib.create_estimator_and_inputs(
         RunConfig(
             FLAGS.model_dir,
             save_checkpoints_secs=FLAGS.save_checkpoints_secs,
@@ -145,28 +208,30 @@ def main(_: list[str]) -> None:
         compute_dtype=amp.compute_dtype(FLAGS.amp, FLAGS.amp_dtype),
         allow_xla=FLAGS.allow_xla,
         max_bad_records=FLAGS.max_bad_records,
+        accumulate_steps=FLAGS.accumulate_steps,
+        scale_lr=FLAGS.scale_lr,
+        compress_gradients=FLAGS.fp16_allreduce,
     )
-    report = exp_utils.setup_dllogger(
-        FLAGS.raport_file, is_main_process=distributed.is_main_process()
-    )
-    if not FLAGS.checkpoint_dir:
-        model_lib.train_and_evaluate(
-            job,
-            report,
-            eval_count=FLAGS.eval_count,
-            eval_every_n_steps=FLAGS.eval_every_n_steps,
+
+
+def _facts(job: model_lib.EstimatorAndInputs | None) -> dict[str, str]:
+    """Returns what has to be the same in all processes of a run."""
+    facts = {
+        "Python version": platform.python_version(),
+        "TensorFlow version": tf.__version__,
+        "Keras version": keras.__version__,
+    }
+    if job is not None:
+        facts["config"] = str(
+            config_util.create_pipeline_proto_from_configs(job.configs)
         )
-        return
-    evaluate = (
-        model_lib.evaluate_once if FLAGS.run_once else model_lib.continuous_eval
-    )
-    evaluate(job, FLAGS.checkpoint_dir, report, name=eval_set)
+    for flag in FLAGS.get_flags_for_module(sys.modules[__name__]):
+        if flag.name not in _FLAGS_OF_ONE_PROCESS:
+            facts[f"--{flag.name}"] = str(flag.value)
+    return facts
 
 
 def _set_up_process() -> None:
-    if not FLAGS["verbosity"].present:
-        logging.set_verbosity(logging.INFO)
-    distributed.initialize()
     # TensorFlow would take all memory of all GPUs at once.
     for gpu in tf.config.list_physical_devices("GPU"):
         tf.config.experimental.set_memory_growth(gpu, True)

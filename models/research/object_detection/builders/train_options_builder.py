@@ -15,6 +15,8 @@ def build(
     compute_dtype: str,
     allow_xla: bool,
     feature_extractor_type: str,
+    num_parts: int = 1,
+    compress_gradients: bool = False,
 ) -> options.TrainOptions:
     """Builds how a model is trained.
 
@@ -25,6 +27,9 @@ def build(
         allow_xla: whether XLA compiles the training step.
         feature_extractor_type: `type` of the feature extractor; decides how
             the backbone's own checkpoint is read.
+        num_parts: how many batches make one update.
+        compress_gradients: whether gradients travel between processes as
+            float16.
 
     Raises:
         errors.ConfigError: names the field that is missing or cannot work.
@@ -42,6 +47,8 @@ def build(
         fine_tune=_fine_tune(config, feature_extractor_type),
         use_loss_scale=compute_dtype == "float16",
         jit_compile=allow_xla,
+        num_parts=num_parts,
+        compress_gradients=compress_gradients,
         summarize_gradients=config.summarize_gradients,
     )
 

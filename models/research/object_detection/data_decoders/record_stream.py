@@ -18,7 +18,7 @@ from object_detection.data_decoders import record_files
 # Big enough for sequential reading; a stream holds one for each reader.
 _READ_BUFFER_BYTES = 2**20
 
-_ENDLESS_EPOCHS = 2**62
+_ENDLESS = 2**62
 _GRAPH_SEED = 1
 
 # Stands for a damaged record; no tf.Example.
@@ -41,14 +41,22 @@ class Record(NamedTuple):
     serialized: tf.Tensor
 
 
+class _Slice(NamedTuple):
+    """The records of one file that a stream has: [start:stop:stride]."""
+
+    path: str
+    start: int
+    stop: int
+
+
 @dataclasses.dataclass(frozen=True)
 class RecordStream:
     """The records that one process reads, and in which order.
 
     Records are numbered through all files. Every
-    `sample_1_of_n_examples`-th is taken, the first one included. They are
-    dealt to shards by whole files when there are at least as many files as
-    shards, and else one by one; shards never overlap.
+    `sample_1_of_n_examples`-th is taken, the first one included. Each shard
+    has a range of them: no two shards overlap, their sizes differ by one at
+    most, and few files are read by two.
 
     Attributes:
         files: paths, in a fixed order.
@@ -104,36 +112,28 @@ class RecordStream:
         first_epoch, num_skipped = 0, 0
         if start:
             first_epoch, num_skipped = divmod(start, max(self.num_records(), 1))
-        last_epoch = self.num_epochs or _ENDLESS_EPOCHS
+        last_epoch = self.num_epochs or _ENDLESS
         records = self._epochs(min(first_epoch, last_epoch), last_epoch)
         return records.skip(num_skipped).enumerate(start).map(_flatten)
 
     def num_records(self) -> int:
         """Counts the records of one epoch of this shard."""
+        stride = self.sample_1_of_n_examples
         return sum(
-            len(range(first, count, self._stride()))
-            for count, first in zip(
-                record_files.count_records(self._own_files()),
-                self._first_indices(),
-                strict=True,
-            )
+            len(range(one.start, one.stop, stride))
+            for one in self._slices(are_counted=True)
         )
 
-    def require_records(self, of_all_shards: bool = False) -> None:
-        """Makes sure that there is a record, reading as little as it can.
+    def require_records(self) -> None:
+        """Makes sure that this shard has a record, reading little.
 
-        Args:
-            of_all_shards: it may be another shard's, so that this one is
-                empty; else this shard must have one, because endless epochs
-                of no record would never give anything.
+        Endless epochs of no record would never give anything.
 
         Raises:
             DataError: there is none.
         """
         record_files.require_records(self.files)
-        if of_all_shards or self.num_shards == 1:
-            return
-        if not self.num_records():
+        if self.num_shards > 1 and not self.num_records():
             raise errors.DataError(
                 f"input_path: {len(self.files)} file(s), first "
                 f"{self.files[0]}, hold too few records for "
@@ -144,10 +144,12 @@ class RecordStream:
         return tf.data.Dataset.range(first, end).flat_map(self._epoch)
 
     def _epoch(self, epoch: tf.Tensor) -> tf.data.Dataset:
+        slices = self._slices()
         files = tf.data.Dataset.from_tensor_slices(
             (
-                list(self._own_files()),
-                tf.constant(self._first_indices(), tf.int64),
+                tf.constant([one.path for one in slices], tf.string),
+                tf.constant([one.start for one in slices], tf.int64),
+                tf.constant([one.stop for one in slices], tf.int64),
             )
         )
         seed = (self.seed % 2**31) * 2**32 + 2 * epoch
@@ -177,46 +179,44 @@ class RecordStream:
         return records
 
     def _records_of_file(
-        self, path: tf.Tensor, first_index: tf.Tensor
+        self, path: tf.Tensor, start: tf.Tensor, stop: tf.Tensor
     ) -> tf.data.Dataset:
         records = tf.data.Dataset.zip(
             (
                 tf.data.Dataset.from_tensors(path).repeat(),
-                tf.data.Dataset.range(2**62),
+                tf.data.Dataset.range(_ENDLESS),
                 tf.data.TFRecordDataset(path, buffer_size=_READ_BUFFER_BYTES),
             )
         )
-        stride = self._stride()
-        if stride == 1:
+        if self._has_all_records():
             return records
-        return records.skip(first_index).shard(stride, 0)
+        stride = self.sample_1_of_n_examples
+        return records.take(stop).skip(start).shard(stride, 0)
 
     def _make_reader_past_damage(
         self,
-    ) -> Callable[[tf.Tensor, tf.Tensor], tf.data.Dataset]:
+    ) -> Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.data.Dataset]:
         """Like `_records_of_file`, but each record is found by its offset.
 
         Raises:
             DataError: a file is cut, or a length is damaged, so that what
                 comes after cannot be found.
         """
-        files = self._own_files()
+        files = [one.path for one in self._slices()]
         offsets = tf.ragged.constant(
             [[h.offset for h in record_files.scan(path)] for path in files],
             tf.int64,
             inner_shape=(),
         )
         number_of_file = tf.constant(files)
-        stride = self._stride()
+        stride = self.sample_1_of_n_examples
 
         def read_file(
-            path: tf.Tensor, first_index: tf.Tensor
+            path: tf.Tensor, start: tf.Tensor, stop: tf.Tensor
         ) -> tf.data.Dataset:
             number = tf.argmax(tf.cast(number_of_file == path, tf.int32))
-            own_offsets = offsets[number][first_index::stride]
-            indices = first_index + stride * tf.range(
-                tf.size(own_offsets, tf.int64)
-            )
+            own_offsets = offsets[number][start:stop:stride]
+            indices = start + stride * tf.range(tf.size(own_offsets, tf.int64))
             return tf.data.Dataset.from_tensor_slices(
                 (indices, own_offsets)
             ).flat_map(
@@ -231,35 +231,36 @@ class RecordStream:
 
         return read_file
 
-    def _is_sharded_by_file(self) -> bool:
-        return len(self.files) >= self.num_shards
+    def _has_all_records(self) -> bool:
+        return self.num_shards == 1 and self.sample_1_of_n_examples == 1
 
-    def _own_files(self) -> tuple[str, ...]:
-        if self._is_sharded_by_file():
-            return self.files[self.shard_index :: self.num_shards]
-        return self.files
+    def _slices(self, are_counted: bool = False) -> list[_Slice]:
+        """Returns the part of each file that this shard has any of.
 
-    def _stride(self) -> int:
-        """A record of this shard is followed by one so much later."""
-        if self._is_sharded_by_file():
-            return self.sample_1_of_n_examples
-        return self.sample_1_of_n_examples * self.num_shards
-
-    def _first_indices(self) -> list[int]:
-        """Index of the first record taken from each own file."""
-        stride = self._stride()
-        if stride == 1:
-            return [0] * len(self._own_files())
+        Args:
+            are_counted: whether `stop` has to be right where a whole file is
+                taken, which needs a look into it.
+        """
+        if self._has_all_records() and not are_counted:
+            return [_Slice(path, 0, _ENDLESS) for path in self.files]
         counts = record_files.count_records(self.files)
-        phase = 0
-        if not self._is_sharded_by_file():
-            phase = self.shard_index * self.sample_1_of_n_examples
+        stride = self.sample_1_of_n_examples
+        num_taken = len(range(0, sum(counts), stride))
+        first, end = (
+            stride * (num_taken * (self.shard_index + i) // self.num_shards)
+            for i in (0, 1)
+        )
+        slices = []
         num_before = 0
-        first_of = {}
         for path, count in zip(self.files, counts, strict=True):
-            first_of[path] = (phase - num_before) % stride
+            begin = max(first, num_before)
+            # On to the next record that is taken.
+            start = begin + -begin % stride - num_before
+            stop = min(end - num_before, count)
+            if start < stop:
+                slices.append(_Slice(path, start, stop))
             num_before += count
-        return [first_of[path] for path in self._own_files()]
+        return slices
 
 
 def _record_at(path: tf.Tensor, offset: tf.Tensor) -> tf.data.Dataset:

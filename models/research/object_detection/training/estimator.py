@@ -123,10 +123,12 @@ class Estimator:
         checkpoint_path: str | None = None,
         name: str = "eval",
         use_moving_averages: bool = False,
-        stop: signals.StopRequest | None = None,
         **settings: Any,
-    ) -> eval_util.Evaluation:
+    ) -> eval_util.Evaluation | None:
         """Measures the detector and writes the result to `model_dir/<name>`.
+
+        Of several processes, each has its share of the examples and the main
+        one has and writes the result.
 
         Args:
             input_fn: gives every example once.
@@ -137,7 +139,6 @@ class Estimator:
             name: directory in model_dir.
             use_moving_averages: whether to measure the running means of the
                 weights instead of the weights.
-            stop: looked at between batches; a stop ends the process.
             **settings: passed on to `eval_util.evaluate`.
 
         Raises:
@@ -146,16 +147,15 @@ class Estimator:
             DataError: a record cannot be read or there is none.
         """
         with self._weights(checkpoint_path, use_moving_averages) as step:
-            dataset = input_fn()
             evaluation = eval_util.evaluate(
                 self.model,
-                dataset if stop is None else stop.watch(dataset),
+                input_fn(),
                 evaluators,
                 categories,
                 self._groundtruth_from_labels,
                 **settings,
             )
-        if distributed.is_main_process():
+        if evaluation is not None:
             eval_util.write(
                 evaluation, os.path.join(self.config.model_dir, name), step
             )
@@ -212,11 +212,17 @@ class Estimator:
             return
         # Training goes on from the newest checkpoint, not from these weights.
         self._loop = None
-        path = checkpoints.resolve(checkpoint_path or self.config.model_dir)
-        step = checkpoints.restore(
-            self.model, path, use_moving_averages=use_moving_averages
-        )
-        logging.info("Restored %s, step %d", path, step)
+
+        def restored_step() -> int:
+            path = checkpoints.resolve(checkpoint_path or self.config.model_dir)
+            step = checkpoints.restore(
+                self.model, path, use_moving_averages=use_moving_averages
+            )
+            logging.info("Restored %s, step %d", path, step)
+            return step
+
+        step = distributed.from_main(restored_step)
+        distributed.broadcast(self.model.checkpoint_variables().values())
         yield step
 
     def _averages_in_training(

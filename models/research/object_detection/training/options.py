@@ -47,6 +47,10 @@ class TrainOptions:
         fine_tune: where the weights of step 0 come from, or None.
         use_loss_scale: whether to scale the loss, as float16 needs.
         jit_compile: whether XLA compiles the step.
+        num_parts: how many parts a batch is taken in, one after the other; the
+            update is the mean over them, as over so many processes.
+        compress_gradients: whether gradients travel between processes as
+            float16.
         summarize_gradients: whether the norm of each gradient is recorded.
     """
 
@@ -60,4 +64,6 @@ class TrainOptions:
     fine_tune: FineTune | None = None
     use_loss_scale: bool = False
     jit_compile: bool = False
+    num_parts: int = 1
+    compress_gradients: bool = False
     summarize_gradients: bool = False

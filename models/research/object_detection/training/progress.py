@@ -49,11 +49,19 @@ class Progress:
         max_steps: the step to reach now, after which the line goes away.
         total_steps: the step to reach in the end.
         log_steps: steps between two lines when the output is no terminal.
+        is_shown: whether anything is.
     """
 
     def __init__(
-        self, start_step: int, max_steps: int, total_steps: int, log_steps: int
+        self,
+        start_step: int,
+        max_steps: int,
+        total_steps: int,
+        log_steps: int,
+        *,
+        is_shown: bool = True,
     ) -> None:
+        self._is_shown = is_shown
         self._start_step = start_step
         self._max_steps = max_steps
         self._total_steps = total_steps
@@ -63,7 +71,7 @@ class Progress:
         self._bar = None
         self._task = None
         console = rich.console.Console(stderr=True)
-        if console.is_terminal:
+        if is_shown and console.is_terminal:
             self._bar = rich.progress.Progress(
                 rich.progress.BarColumn(bar_width=10),
                 # A narrow terminal shows two lines before it cuts one.
@@ -97,6 +105,8 @@ class Progress:
 
     def is_due(self, step: int) -> bool:
         """Returns whether `show` is wanted after this step."""
+        if not self._is_shown:
+            return False
         if step in (self._start_step + 1, self._max_steps):
             return True
         if self._bar is not None:

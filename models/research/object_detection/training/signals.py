@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator
 from types import FrameType, TracebackType
 from typing import TypeVar
 
+from object_detection.training import distributed
+
 _Item = TypeVar("_Item")
 
 _NUM_SIGNALS_TO_KILL = 3
@@ -53,6 +55,21 @@ class StopRequest:
         if self.signum is not None:
             raise SystemExit(128 + self.signum)
 
+    def agreed_signum(self) -> int | None:
+        """Gives all processes the signal that came to the first of them."""
+        found = distributed.gather_objects(self.signum)
+        self.signum = next((s for s in found if s is not None), None)
+        return self.signum
+
+    def exit_together(self) -> None:
+        """Ends all processes if a signal came to one of them.
+
+        Raises:
+            SystemExit: as `exit_if_requested`.
+        """
+        if self.agreed_signum() is not None:
+            distributed.raise_together(SystemExit(128 + self.signum))
+
     def wait(self, seconds: float) -> None:
         """Waits, but not longer than until a signal comes."""
         end_seconds = time.monotonic() + seconds
@@ -60,13 +77,11 @@ class StopRequest:
             time.sleep(_SECONDS_BETWEEN_LOOKS)
 
     def watch(self, items: Iterable[_Item]) -> Iterator[_Item]:
-        """Yields the items until a signal comes.
-
-        Raises:
-            SystemExit: as `exit_if_requested`.
-        """
+        """Yields the items until a signal comes."""
         for item in items:
-            self.exit_if_requested()
+            if self.signum is not None:
+                return
+            distributed.progressed()
             yield item
 
     def _note(self, signum: int, frame: FrameType | None) -> None:

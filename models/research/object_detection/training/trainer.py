@@ -4,7 +4,7 @@ Dimensions: B image, H W pixel, G groundtruth box.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import keras
 import tensorflow as tf
@@ -14,6 +14,7 @@ from object_detection.core.containers import Groundtruth
 from object_detection.core.standard_fields import LossFields
 from object_detection.training import (
     amp,
+    backward,
     checkpoints,
     distributed,
     gradients,
@@ -27,8 +28,11 @@ Tensor = Any
 class StepResult(NamedTuple):
     """What one step reports; every value is a scalar tensor.
 
+    All processes report the same, but for `own_losses`.
+
     Attributes:
-        losses: float32 by the keys of `LossFields`, of this process's images.
+        losses: float32 by the keys of `LossFields`, mean over processes.
+        own_losses: the same, of this process's images.
         learning_rate: float32, the one that the update used.
         gradient_norm: float32, over all gradients, before clipping.
         is_applied: bool, whether the weights were updated. They are not when
@@ -37,15 +41,18 @@ class StepResult(NamedTuple):
             overflow that a smaller loss scale mends.
         gradient_norms: float32 by variable name, when they are asked for.
         summaries: float32 by name, what the detector says of its loss.
+        wants_stop: bool, whether any process wants to stop.
     """
 
     losses: dict[str, Tensor]
+    own_losses: dict[str, Tensor]
     learning_rate: Tensor
     gradient_norm: Tensor
     is_applied: Tensor
     is_fatal: Tensor
     gradient_norms: dict[str, Tensor]
     summaries: dict[str, Tensor]
+    wants_stop: Tensor
 
 
 class TrainState:
@@ -124,125 +131,116 @@ class TrainState:
         return variables
 
 
-TrainStep = Callable[[Tensor, Tensor, Groundtruth], StepResult]
+TrainStep = Callable[..., StepResult]
 
 
 def make_train_step(state: TrainState) -> TrainStep:
     """Returns the compiled function that makes one update of `state`.
 
     The function takes images_BHW3 (0..255, resized), their
-    true_image_shapes_B3 and their Groundtruth.
+    true_image_shapes_B3, their Groundtruth and, of several processes, whether
+    this one wants to stop (bool tensor). All processes make the same update.
     """
-    model, options = state.model, state.options
-    variables = state.trained_variables
-    # It would join the sums that `_gradients` keeps apart.
+    options = state.options
+    # It would join the sums that a gradient keeps apart.
     tf.config.optimizer.set_experimental_options(
         {"arithmetic_optimization": False}
     )
+    compute = backward.make_backward(
+        state.model, state.trained_variables, options, state.loss_scale
+    )
+
+    def update(found: backward.Backward) -> dict[str, Tensor]:
+        return _update(state, found)
+
+    if options.jit_compile:
+        update = tf.function(update, autograph=False, jit_compile=True)
 
     def train_step(
-        images_BHW3: Tensor, true_image_shapes_B3: Tensor, gt: Groundtruth
+        images_BHW3: Tensor,
+        true_image_shapes_B3: Tensor,
+        gt: Groundtruth,
+        wants_stop: Tensor | bool = False,
     ) -> StepResult:
-        learning_rate = options.learning_rate(state.global_step.value)
-        predictions = model.predict(
-            model.normalize(tf.cast(images_BHW3, tf.float32)),
-            true_image_shapes_B3,
-            training=True,
-        )
-        losses, summaries = model.loss_and_summaries(
-            predictions, true_image_shapes_B3, gt, training=True
-        )
-        if options.add_regularization_loss:
-            losses[LossFields.regularization_loss] = tf.cast(
-                model.regularization_loss(), tf.float32
-            )
-        total_loss = sum(losses.values())
-        grads = _gradients(_scaled(total_loss, state.loss_scale), variables)
-        # A variable that the loss does not reach is left alone, slots too.
-        grads = {n: g for n, g in grads.items() if g is not None}
-        grads = _unscaled(grads, state.loss_scale)
-        grads = distributed.average_gradients(grads)
-        grads = gradients.multiply_biases(grads, options.bias_gradient_factor)
-
-        gradient_norm = tf.linalg.global_norm(list(grads.values()))
-        clipped = gradients.clip_by_global_norm(
-            grads, options.clip_norm, gradient_norm
-        )
-        is_loss_finite = tf.math.is_finite(total_loss)
-        is_applied = is_loss_finite & tf.math.is_finite(gradient_norm)
-        tf.cond(
-            is_applied,
-            lambda: _apply(state.optimizer, clipped, learning_rate),
-            lambda: tf.constant(False),
-        )
-        state.global_step.assign_add(1)
-
-        may_continue = is_applied
-        if state.loss_scale is not None:
-            may_continue = is_loss_finite & state.loss_scale.update(is_applied)
+        own = compute(images_BHW3, true_image_shapes_B3, gt)
+        # Between what is compiled: Horovod's operations are not.
+        found = backward.mean_over_processes(own, options.compress_gradients)
+        stops = distributed.average({"stops": tf.cast(wants_stop, tf.float32)})
         return StepResult(
-            losses={**losses, LossFields.total_loss: total_loss},
-            learning_rate=learning_rate,
-            gradient_norm=gradient_norm,
-            is_applied=is_applied,
-            is_fatal=~may_continue,
-            gradient_norms=_norms(grads, options.summarize_gradients),
-            summaries=summaries,
+            losses=found.losses,
+            own_losses=own.losses,
+            summaries=found.summaries,
+            wants_stop=stops["stops"] > 0.0,
+            **update(found),
         )
 
     # Every branch on a tensor is explicit, so there is nothing to convert.
-    return tf.function(
-        train_step, autograph=False, jit_compile=options.jit_compile
+    return tf.function(train_step, autograph=False)
+
+
+def _update(state: TrainState, found: backward.Backward) -> dict[str, Tensor]:
+    """Updates the weights; returns what `StepResult` says of it."""
+    options = state.options
+    learning_rate = options.learning_rate(state.global_step.value)
+    grads = _unscaled(found.gradients, state.loss_scale)
+    grads = gradients.multiply_biases(grads, options.bias_gradient_factor)
+    gradient_norm = tf.linalg.global_norm(list(grads.values()))
+    clipped = gradients.clip_by_global_norm(
+        grads, options.clip_norm, gradient_norm
     )
+    is_loss_finite = tf.math.is_finite(found.losses[LossFields.total_loss])
+    is_applied = is_loss_finite & tf.math.is_finite(gradient_norm)
+    tf.cond(
+        is_applied,
+        lambda: _apply(state.optimizer, clipped, learning_rate),
+        lambda: tf.constant(False),
+    )
+    backward.move_statistics(state.model, found.statistics)
+    state.global_step.assign_add(1)
+
+    may_continue = is_applied
+    if state.loss_scale is not None:
+        may_continue = is_loss_finite & state.loss_scale.update(is_applied)
+    return {
+        "learning_rate": learning_rate,
+        "gradient_norm": gradient_norm,
+        "is_applied": is_applied,
+        "is_fatal": ~may_continue,
+        "gradient_norms": _norms(grads, options.summarize_gradients),
+    }
 
 
-def numerics_error(
+def raise_numerics_error(
     step: int, result: StepResult, source_ids: list[str]
-) -> errors.NumericsError:
-    """Returns the error that names what became NaN or infinite, and where.
+) -> NoReturn:
+    """Raises the error that names what became NaN or infinite, and where.
 
     Args:
         step: number of the step that failed, from 1.
         result: what it returned.
-        source_ids: the images of its batch.
+        source_ids: the images of this process's batch.
+
+    Raises:
+        NumericsError: in all processes, of the first whose loss it is.
     """
-    learning_rate = float(result.learning_rate)
-    for name, loss in result.losses.items():
+    own_loss = None
+    for name, loss in result.own_losses.items():
         if not tf.math.is_finite(loss):
-            what = f"{name} is {float(loss)}"
+            own_loss = f"{name} is {float(loss)}", source_ids
             break
-    else:
-        what = (
-            "every loss is finite but the gradient norm is "
-            f"{float(result.gradient_norm)}"
+    norm = float(result.gradient_norm)
+    of_norm = f"every loss is finite but the gradient norm is {norm}"
+    found = distributed.gather_objects(own_loss)
+    what, images = next(filter(None, found), (of_norm, source_ids))
+    distributed.raise_together(
+        errors.NumericsError(
+            f"step {step}: {what}, learning rate "
+            f"{float(result.learning_rate):g}, images "
+            f"{', '.join(map(repr, images))}; the weights were not updated. "
+            "Lower the learning rate, set train_config."
+            "gradient_clipping_by_norm, or look at the boxes of these images"
         )
-    return errors.NumericsError(
-        f"step {step}: {what}, learning rate {learning_rate:g}, images "
-        f"{', '.join(map(repr, source_ids))}; the weights were not updated. "
-        "Lower the learning rate, set train_config.gradient_clipping_by_norm, "
-        "or look at the boxes of these images"
     )
-
-
-def _gradients(
-    loss: Tensor, variables: optimizers.Variables
-) -> dict[str, Tensor | None]:
-    """Returns the gradient of each variable, None where the loss has none.
-
-    A weight used at several levels has a gradient from each. Added up at once
-    (AddN, as by a GradientTape), their order depends on which buffer happens
-    to be free; added one by one the sum is the same in every run.
-    """
-    grads = tf.gradients(
-        loss,
-        [v.value for v in variables.values()],
-        aggregation_method=tf.AggregationMethod.EXPERIMENTAL_TREE,
-    )
-    return dict(zip(variables, grads, strict=True))
-
-
-def _scaled(loss: Tensor, scale: amp.DynamicLossScale | None) -> Tensor:
-    return loss if scale is None else loss * scale.scale.value
 
 
 def _unscaled(

@@ -1,6 +1,8 @@
 """The loop around the training step: batches in, checkpoints and news out."""
 
+import collections
 import dataclasses
+import itertools
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -71,22 +73,26 @@ class _StepInFlight(NamedTuple):
 
     def read(self) -> tuple[dict[str, float], float]:
         """Waits for the step; returns its losses and its learning rate."""
-        losses = {n: float(v) for n, v in self.result.losses.items()}
+        with distributed.waiting():
+            losses = {n: float(v) for n, v in self.result.losses.items()}
         return losses, float(self.result.learning_rate)
 
-    def raise_if_fatal(self) -> None:
-        """Waits for the step.
+    def wants_stop(self) -> bool:
+        """Waits for the step; returns whether any process wants to stop.
 
         Raises:
             NumericsError: its loss or a gradient is NaN or infinite.
         """
-        if self.result.is_fatal:
+        with distributed.waiting():
+            is_fatal = bool(self.result.is_fatal)
+        if is_fatal:
             source_ids = self.features[InputDataFields.source_id].numpy()
-            raise trainer.numerics_error(
+            trainer.raise_numerics_error(
                 self.step,
                 self.result,
                 [i.decode(errors="backslashreplace") for i in source_ids],
             )
+        return bool(self.result.wants_stop)
 
 
 class TrainingLoop:
@@ -115,18 +121,22 @@ class TrainingLoop:
     ) -> None:
         self._config = config
         self._groundtruth_from_labels = groundtruth_from_labels
-        self._manager = checkpoint_manager.CheckpointManager(
-            config.model_dir,
-            max_to_keep=config.keep_checkpoint_max,
-            keep_every_n_hours=config.keep_checkpoint_every_n_hours,
-        )
+        # Files are the main process's.
+        self._manager = None
+        self._writer = None
+        if distributed.is_main_process():
+            self._manager = checkpoint_manager.CheckpointManager(
+                config.model_dir,
+                max_to_keep=config.keep_checkpoint_max,
+                keep_every_n_hours=config.keep_checkpoint_every_n_hours,
+            )
+            self._writer = summaries.SummaryWriter(
+                os.path.join(config.model_dir, "train")
+            )
         self.state = _restored_or_new_state(
-            model, options, config.model_dir, self._manager.latest
+            model, options, config.model_dir, self._manager
         )
         self._step_fn = trainer.make_train_step(self.state)
-        self._writer = summaries.SummaryWriter(
-            os.path.join(config.model_dir, "train")
-        )
         self.throughput = exp_utils.ThroughputMeter()
         self._last_save_seconds = time.monotonic()
         self._num_truncated_boxes = 0
@@ -152,7 +162,7 @@ class TrainingLoop:
         if step >= max_steps:
             logging.info("Step %d of %d is already reached", step, total_steps)
             return step
-        if self._manager.latest is None:
+        if step == 0:
             self.save()
         if step > 0 and self._stream is None:
             logging.info("Resuming from step %d of %d", step, total_steps)
@@ -160,7 +170,11 @@ class TrainingLoop:
         self.throughput.start_step()
         rate = progress.StepRate(step)
         with progress.Progress(
-            step, max_steps, total_steps, self._config.log_steps
+            step,
+            max_steps,
+            total_steps,
+            self._config.log_steps,
+            is_shown=distributed.is_main_process(),
         ) as bar:
             for current in self._launched_steps(batches, step, max_steps, stop):
                 step = current.step
@@ -173,22 +187,31 @@ class TrainingLoop:
                 ):
                     self._write_summaries(current, rate.restart(step))
                 if self._is_save_due(step):
-                    current.raise_if_fatal()
+                    current.wants_stop()
                     self.save()
                     self.throughput.start_step()
         self._stream = (input_fn, step, batches)
+        if step < max_steps and stop.agreed_signum() is None:
+            logging.warning(
+                "The training input ends at step %d of %d: its num_epochs are "
+                "over; raise train_input_reader.num_epochs or set it to 0 to "
+                "train on",
+                step,
+                max_steps,
+            )
         self.save()
-        self._writer.flush()
+        if self._writer is not None:
+            self._writer.flush()
         return step
 
     def save(self) -> None:
         """Writes a checkpoint of the present step unless it is there."""
         self._last_save_seconds = time.monotonic()
+        if self._manager is None:
+            return
         step = self.step
         latest = self._manager.latest
-        if not distributed.is_main_process() or (
-            latest is not None and checkpoints.step_of(latest) == step
-        ):
+        if latest is not None and checkpoints.step_of(latest) == step:
             return
         path = self._manager.save(step, self.state.checkpoint_variables())
         logging.info("Saved checkpoint for step %d: %s", step, path)
@@ -200,45 +223,52 @@ class TrainingLoop:
         max_steps: int,
         stop: signals.StopRequest,
     ) -> Iterator[_StepInFlight]:
-        """Launches steps one by one until the end or a stop."""
+        """Launches steps one by one until the end or a stop.
+
+        A step tells all processes what one of them wants, so they stop after
+        the same step; a process that is alone stops at once.
+        """
         previous = None
-        while step < max_steps and stop.signum is None:
+        upcoming = _upcoming(batches, max_steps - step)
+        while stop.signum is None or distributed.size() > 1:
             try:
-                batch = next(batches, None)
+                batch, is_end = next(upcoming, (None, True))
             except (tf.errors.OpError, UnicodeDecodeError):
                 # What bad input stops goes on from here once it is mended.
                 if previous is not None:
-                    previous.raise_if_fatal()
+                    previous.wants_stop()
                 self.save()
                 raise
             if batch is None:
-                logging.warning(
-                    "The training input ends at step %d of %d: its num_epochs "
-                    "are over; raise train_input_reader.num_epochs or set it "
-                    "to 0 to train on",
-                    step,
-                    max_steps,
-                )
                 break
             step += 1
             self._count_truncated_boxes(step, batch[1])
-            current = self._launch(step, *batch)
+            wants_stop = is_end or stop.signum is not None
+            current = self._launch(step, *batch, wants_stop)
             # Looking at the step before keeps the device busy with this one.
-            if previous is not None:
-                previous.raise_if_fatal()
+            is_last = previous is not None and previous.wants_stop()
             yield current
             previous = current
+            if is_last:
+                break
         if previous is not None:
-            previous.raise_if_fatal()
+            previous.wants_stop()
 
     def _launch(
-        self, step: int, features: dict[str, Tensor], labels: dict[str, Tensor]
+        self,
+        step: int,
+        features: dict[str, Tensor],
+        labels: dict[str, Tensor],
+        wants_stop: bool,
     ) -> _StepInFlight:
-        result = self._step_fn(
-            features[InputDataFields.image],
-            features[InputDataFields.true_image_shape],
-            self._groundtruth_from_labels(labels),
-        )
+        # On CPUs the step is made here, with what it takes from the others.
+        with distributed.waiting():
+            result = self._step_fn(
+                features[InputDataFields.image],
+                features[InputDataFields.true_image_shape],
+                self._groundtruth_from_labels(labels),
+                tf.constant(wants_stop),
+            )
         return _StepInFlight(step, features, labels, result)
 
     def _count_truncated_boxes(
@@ -279,7 +309,7 @@ class TrainingLoop:
     def _write_summaries(
         self, current: _StepInFlight, steps_per_second: float
     ) -> None:
-        if not distributed.is_main_process():
+        if self._writer is None:
             return
         result = current.result
         assignment = self.state.model.assignment_summaries(
@@ -300,30 +330,64 @@ class TrainingLoop:
         self._writer.scalars(current.step, scalars)
 
 
+def _upcoming(
+    batches: Iterator[Batch], num_batches: int
+) -> Iterator[tuple[Batch, bool]]:
+    """Yields batches, and whether the next one is the input's last.
+
+    Only several processes look ahead, because they have to end together: a
+    step tells whether there will be one after the next, which is on its way
+    already when this is read.
+    """
+    batches = itertools.islice(batches, num_batches)
+    if distributed.size() == 1:
+        yield from ((batch, False) for batch in batches)
+        return
+    ahead = collections.deque(itertools.islice(batches, 2))
+    num_common = min(distributed.gather_objects(len(ahead)))
+    if num_common < 2:
+        yield from ((ahead.popleft(), True) for _ in range(num_common))
+        return
+    while ahead:
+        batch = ahead.popleft()
+        ahead.extend(itertools.islice(batches, 1))
+        yield batch, len(ahead) < 2
+
+
 def _restored_or_new_state(
     model: Any,
     options: TrainOptions,
     model_dir: str,
-    latest: str | None,
+    manager: checkpoint_manager.CheckpointManager | None,
 ) -> trainer.TrainState:
-    """Returns the state to train on, with weights from where they come."""
+    """Returns the state to train on, with weights from where they come.
+
+    The main process reads them, and gives them to all.
+    """
     if options.fine_tune is not None:
         fine_tune.refuse_own_directory(options.fine_tune, model_dir)
-    if latest is None and options.fine_tune is not None:
-        report = fine_tune.initialize(
-            model.checkpoint_variables(), options.fine_tune
-        )
-        if distributed.is_main_process():
-            report.print()
+
+    def latest_checkpoint() -> str | None:
+        latest = manager.latest
+        if latest is None and options.fine_tune is not None:
+            fine_tune.initialize(
+                model.checkpoint_variables(), options.fine_tune
+            ).print()
+        return latest
+
+    latest = distributed.from_main(latest_checkpoint)
+    distributed.broadcast(model.checkpoint_variables().values())
     # After the weights, because a moving average begins at their values.
     state = trainer.TrainState(model, options)
-    if latest is not None:
-        missing = state.restore(latest)
-        if missing:
-            logging.warning(
-                "%s has no %s (%d such variables); they start anew",
-                latest,
-                missing[0],
-                len(missing),
-            )
+    if latest is None:
+        return state
+    missing = distributed.from_main(lambda: state.restore(latest))
+    distributed.broadcast(state.checkpoint_variables().values())
+    if missing:
+        logging.warning(
+            "%s has no %s (%d such variables); they start anew",
+            latest,
+            missing[0],
+            len(missing),
+        )
     return state

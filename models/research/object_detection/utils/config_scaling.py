@@ -9,7 +9,7 @@ from typing import Any
 from google.protobuf import message
 
 from object_detection.core import errors
-from object_detection.protos import losses_pb2, pipeline_pb2
+from object_detection.protos import losses_pb2, pipeline_pb2, train_pb2
 from object_detection.utils import config_paths
 
 Pipeline = pipeline_pb2.TrainEvalPipelineConfig
@@ -29,7 +29,7 @@ def set_learning_rate(pipeline: Pipeline, value: Any) -> None:
     that stays (the burn-in rate of an exponential schedule).
     """
     rate = _number(value, "learning_rate")
-    schedule = _schedule(pipeline)
+    schedule = _schedule(pipeline.train_config)
     kind = schedule.DESCRIPTOR.name
     if kind == "ConstantLearningRate":
         schedule.learning_rate = rate
@@ -46,10 +46,28 @@ def set_learning_rate(pipeline: Pipeline, value: Any) -> None:
         schedule.warmup_learning_rate *= ratio
 
 
+def scale_learning_rates(
+    train_config: train_pb2.TrainConfig, factor: float
+) -> None:
+    """Multiplies every rate of the schedule, bounds included.
+
+    Goyal et al., "Accurate, Large Minibatch SGD" (2017), section 2.1.
+
+    Raises:
+        ConfigError: there is no optimizer or no schedule.
+    """
+    schedule = _schedule(train_config)
+    for part in (schedule, *getattr(schedule, "schedule", ())):
+        for field in part.DESCRIPTOR.fields:
+            if "learning_rate" in field.name:
+                rate = getattr(part, field.name)
+                setattr(part, field.name, rate * factor)
+
+
 def set_momentum(pipeline: Pipeline, value: Any) -> None:
     """Sets the momentum of the optimizer, clamped to [0, 1]."""
     momentum = _number(value, "momentum_optimizer_value")
-    optimizer = _optimizer(pipeline, "momentum_optimizer_value")
+    optimizer = _optimizer(pipeline.train_config, "momentum_optimizer_value")
     if "momentum_optimizer_value" not in optimizer.DESCRIPTOR.fields_by_name:
         raise errors.ConfigError(
             f"momentum_optimizer_value: {optimizer.DESCRIPTOR.name} has no "
@@ -107,16 +125,16 @@ def _ratio(new_rate: float, old_rate: float) -> float:
     return new_rate / old_rate
 
 
-def _optimizer(pipeline: Pipeline, key: str) -> message.Message:
-    optimizer = pipeline.train_config.optimizer
+def _optimizer(config: train_pb2.TrainConfig, key: str) -> message.Message:
+    optimizer = config.optimizer
     kind = optimizer.WhichOneof("optimizer")
     if kind is None:
         raise errors.ConfigError(f"{key}: train_config has no optimizer")
     return getattr(optimizer, kind)
 
 
-def _schedule(pipeline: Pipeline) -> message.Message:
-    learning_rate = _optimizer(pipeline, "learning_rate").learning_rate
+def _schedule(config: train_pb2.TrainConfig) -> message.Message:
+    learning_rate = _optimizer(config, "learning_rate").learning_rate
     kind = learning_rate.WhichOneof("learning_rate")
     if kind is None:
         raise errors.ConfigError(

@@ -152,3 +152,30 @@ def test_focal_keys_need_a_focal_loss(ssd320):
         "focal_loss_alpha: the classification loss is weighted_softmax, not "
         "weighted_sigmoid_focal"
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (COSINE, {"learning_rate_base": 0.06, "warmup_learning_rate": 0.015}),
+        (CONSTANT, {"learning_rate": 0.006}),
+        (
+            EXPONENTIAL,
+            {"initial_learning_rate": 1.5, "burnin_learning_rate": 0.75},
+        ),
+        (MANUAL, {"initial_learning_rate": 1.5}),
+    ],
+)
+def test_every_rate_is_scaled(text, expected):
+    pipeline = with_optimizer(text)
+    config_scaling.scale_learning_rates(pipeline.train_config, 3)
+    optimizer = pipeline.train_config.optimizer
+    of_kind = getattr(optimizer, optimizer.WhichOneof("optimizer"))
+    rate = of_kind.learning_rate
+    schedule = getattr(rate, rate.WhichOneof("learning_rate"))
+    for name, value in expected.items():
+        assert getattr(schedule, name) == pytest.approx(value)
+    if text == MANUAL:
+        rates = [step.learning_rate for step in schedule.schedule]
+        assert rates == [0.75, 0.375]
+        assert [step.step for step in schedule.schedule] == [3, 9]

@@ -1,0 +1,75 @@
+"""Tests of training in 16-bit types beside training in float32."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from object_detection import model_lib, model_lib_test
+from object_detection.core.standard_fields import InputDataFields
+from object_detection.training.training_loop import RunConfig
+from object_detection.utils import exp_utils, report
+
+config_path = model_lib_test.config_path
+
+NUM_STEPS = 50
+TAG = "Loss/total_loss"
+
+
+def make_job(config_path, model_dir, compute_dtype):
+    return model_lib.create_estimator_and_inputs(
+        RunConfig(str(model_dir), log_steps=1, save_summary_steps=1),
+        config_path,
+        hparams_overrides=model_lib_test.SMALL,
+        train_steps=NUM_STEPS,
+        compute_dtype=compute_dtype,
+    )
+
+
+@pytest.fixture(scope="module")
+def losses(config_path, tmp_path_factory):
+    """Loss of each step by the type that the network computes in."""
+    found = {}
+    for dtype in ("float32", "bfloat16", "float16"):
+        model_dir = tmp_path_factory.mktemp(dtype)
+        job = make_job(config_path, model_dir, dtype)
+        model_lib.train_and_evaluate(
+            job, exp_utils.setup_dllogger(""), eval_count=0
+        )
+        points = report.read_scalars(str(model_dir / "train"), [TAG])[TAG]
+        found[dtype] = np.array(list(points.values()))
+    return found
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_losses_agree_with_those_of_float32(losses, dtype):
+    expected, found = losses["float32"], losses[dtype]
+    assert len(found) == len(expected) == NUM_STEPS
+    np.testing.assert_allclose(found[0], expected[0], rtol=0.01)
+    # Single losses part as the weights do; the course does not.
+    for part in np.split(np.arange(NUM_STEPS), 5):
+        assert found[part].mean() == pytest.approx(
+            expected[part].mean(), rel=0.1
+        )
+    assert expected[-10:].mean() < 0.5 * expected[0]
+    assert np.any(found != expected)
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_networks_compute_in_the_type_and_keep_float32(
+    config_path, tmp_path, dtype
+):
+    job = make_job(config_path, tmp_path, dtype)
+    model = job.estimator.model
+    features, _ = next(iter(job.train_input_fn(0)))
+    extractor, predictor = model._networks
+    maps = extractor(
+        model.normalize(features[InputDataFields.image]), training=True
+    )
+    assert {feature_map.dtype for feature_map in maps} == {tf.as_dtype(dtype)}
+    predictions = model.predict(
+        model.normalize(features[InputDataFields.image]),
+        features[InputDataFields.true_image_shape],
+    )
+    assert predictions["box_encodings"].dtype == tf.float32
+    variables = model.checkpoint_variables().values()
+    assert {variable.dtype for variable in variables} == {"float32"}
