@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import pathlib
+import re
 import shlex
 import signal
 import subprocess
@@ -165,7 +166,7 @@ def test_when_none_can_begin_it_ends_with_their_message(data, tmp_path):
     path = write(
         tmp_path,
         data,
-        "learning_rate = [0.1, 0.2, 0.3, 0.4, 0.5]",
+        "learning_rate = [0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7]",
         "num_train_steps = 2",
         'flags = ["--no_such_flag=1"]',
     )
@@ -173,7 +174,8 @@ def test_when_none_can_begin_it_ends_with_their_message(data, tmp_path):
     assert code == 2
     assert problems.startswith("error: no trial could begin: ")
     assert "no_such_flag" in problems and problems.count("\n") == 1
-    assert output.count("failed:") == 3
+    # Two may have been begun before the third ended.
+    assert 3 <= len(re.findall(r"trial \d: failed: ", output)) <= 5
 
 
 @pytest.mark.slow
