@@ -8,7 +8,7 @@ from object_detection.training import checkpoints
 
 pytestmark = [pytest.mark.distributed, needs_horovod]
 
-_TIMEOUT_SECONDS = 6.0
+_TIMEOUT_SECONDS = 15.0
 
 
 @pytest.fixture(scope="module")

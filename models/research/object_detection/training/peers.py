@@ -214,7 +214,10 @@ class Watch:
                 accepted, _ = self._listener.accept()
                 accepted.settimeout(_CONNECT_SECONDS)
                 connection = _Connection(accepted)
-                hello = connection.read()
+                hello = {}
+                # Whoever else finds the port does not know the token.
+                with contextlib.suppress(OSError, ValueError):
+                    hello = connection.read()
                 if hello.get("token") != self._token:
                     connection.close()
                     continue
