@@ -61,6 +61,27 @@ def test_a_killed_run_goes_on(tmp_path, undisturbed):
     assert_goes_on_as(undisturbed, tmp_path)
 
 
+def test_an_elastic_run_goes_on_with_those_that_are_left(tmp_path):
+    hosts = tmp_path / "hosts.sh"
+    # Two names of this machine: a lost process costs its host.
+    hosts.write_text("#!/bin/sh\necho localhost:1\necho 127.0.0.1:1\n")
+    hosts.chmod(0o755)
+    run = train_tiny(
+        2,
+        tmp_path,
+        options=["--min-np", "1", "--host-discovery-script", str(hosts)],
+        fault="die",
+        fault_step=8,
+    )
+    assert run.codes[0] == 0, run.output
+    (line,) = run.error_lines()
+    assert "rank 1 (" in line and "those that are left go on" in line
+    assert "Resuming from step 4 of 12" in run.output
+    assert len(run.steps()) == 8
+    latest = checkpoints.latest_checkpoint(str(tmp_path / "model"))
+    assert checkpoints.step_of(latest) == 12
+
+
 def test_a_signal_to_one_saves_once_and_ends_all(tmp_path, undisturbed):
     run = train_tiny(2, tmp_path, fault="terminate", seconds_per_step=0.05)
     assert run.codes == {0: 143, 1: 143}, run.output

@@ -70,6 +70,7 @@ def launch(
     directory: pathlib.Path,
     *,
     launcher: str = "horovodrun",
+    options: Sequence[str] = (),
     **environment: str,
 ) -> Run:
     """Runs a command in several processes, or one, to the end.
@@ -79,6 +80,7 @@ def launch(
         command: a program and its arguments.
         directory: made; the working directory.
         launcher: horovodrun or mpirun.
+        options: more of the launcher's.
         **environment: additional variables.
     """
     directory.mkdir(parents=True, exist_ok=True)
@@ -86,7 +88,7 @@ def launch(
         code.unlink()
     wrapped = ["bash", "-c", _WRAPPER, "_", *command]
     if num_processes > 1:
-        wrapped = [*_prefix(launcher, num_processes), *wrapped]
+        wrapped = [*_prefix(launcher, num_processes), *options, *wrapped]
     finished = subprocess.run(
         wrapped,
         cwd=directory,
@@ -108,6 +110,7 @@ def train_tiny(
     num_processes: int,
     directory: pathlib.Path,
     launcher: str = "horovodrun",
+    options: Sequence[str] = (),
     **settings: Any,
 ) -> Run:
     """Runs `worker.py` in several processes; settings as in `Settings`."""
@@ -117,6 +120,7 @@ def train_tiny(
         [sys.executable, str(WORKER)],
         directory,
         launcher=launcher,
+        options=options,
         WORKER_SETTINGS=json.dumps(settings),
     )
 

@@ -16,6 +16,7 @@ import os
 import socket
 import sys
 import time
+import urllib.request
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NoReturn, TypeVar
 
@@ -29,6 +30,16 @@ _T = TypeVar("_T")
 
 # What the launchers (horovodrun, mpirun, srun) tell each process.
 _SIZE_VARIABLES = ("HOROVOD_SIZE", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE")
+# In the order of the elastic launcher's answer.
+_PLACE_VARIABLES = (
+    "HOROVOD_RANK",
+    "HOROVOD_SIZE",
+    "HOROVOD_LOCAL_RANK",
+    "HOROVOD_LOCAL_SIZE",
+    "HOROVOD_CROSS_RANK",
+    "HOROVOD_CROSS_SIZE",
+)
+_BEGAN_AGAIN = "OBJECT_DETECTION_BEGAN_AGAIN"
 _HOW_TO_INSTALL = "install it by 'make horovod'"
 _SECONDS_FOR_VERDICT = 10.0
 
@@ -245,7 +256,26 @@ def _begin_again(exit_code: int) -> None:
         os._exit(exit_code)
     # Above standard error: connections, devices, the lock of model_dir.
     os.closerange(3, os.sysconf("SC_OPEN_MAX"))
+    os.environ[_BEGAN_AGAIN] = "1"
     os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+
+
+def _take_new_rank() -> None:
+    """Asks the launcher who this process is among those that are left.
+
+    Its answer comes when it knows of every process that it is lost or asks.
+    Horovod asks this itself only in a process that it has joined before.
+    """
+    address = os.environ["HOROVOD_GLOO_RENDEZVOUS_ADDR"]
+    port = os.environ["HOROVOD_GLOO_RENDEZVOUS_PORT"]
+    host = os.environ["HOROVOD_HOSTNAME"]
+    local_rank = os.environ["HOROVOD_LOCAL_RANK"]
+    url = f"http://{address}:{port}/rank_and_size/{host}:{local_rank}"
+    with urllib.request.urlopen(url) as answer:
+        values = answer.read().decode().split(",")
+    if values[0] == "-1":
+        raise SystemExit(0)
+    os.environ.update(zip(_PLACE_VARIABLES, values, strict=True))
 
 
 def _join(num_started: int, timeout_seconds: float) -> None:
@@ -260,6 +290,8 @@ def _join(num_started: int, timeout_seconds: float) -> None:
             f"Horovod ({error}): {_HOW_TO_INSTALL}"
         ) from error
     try:
+        if os.environ.get(_BEGAN_AGAIN):
+            _take_new_rank()
         hvd.init()
     except Exception as error:
         raise errors.DistributedError(
@@ -275,12 +307,15 @@ def _join(num_started: int, timeout_seconds: float) -> None:
     _take_share_of_machine(hvd)
     _hvd = hvd
     hosts = hvd.allgather_object(socket.gethostname())
-    _watch = peers.Watch(
-        hvd.rank(),
-        hosts,
-        timeout_seconds,
-        _begin_again if _is_elastic() else os._exit,
-    )
+    _watch = peers.Watch(hvd.rank(), hosts, timeout_seconds)
+    if _is_elastic():
+        _watch = peers.Watch(
+            hvd.rank(),
+            hosts,
+            timeout_seconds,
+            end_process=_begin_again,
+            aftermath="those that are left go on from the last checkpoint",
+        )
     try:
         _watch.start(
             hvd.broadcast_object(

@@ -103,6 +103,7 @@ class Watch:
             any, after which the run is ended.
         end_process: ends this process at once with an exit code, from any
             thread.
+        aftermath: what comes then, for the error.
     """
 
     def __init__(
@@ -111,7 +112,12 @@ class Watch:
         hosts: Sequence[str],
         timeout_seconds: float,
         end_process: Callable[[int], None] = os._exit,
+        aftermath: str = (
+            "all processes end. The same command goes on from the last "
+            "checkpoint"
+        ),
     ) -> None:
+        self._aftermath = aftermath
         self._end_process = end_process
         self._rank = rank
         self._hosts = list(hosts)
@@ -308,8 +314,7 @@ class Watch:
         sys.stdout.flush()
         # A library may have written half a line.
         print(
-            f"\nERROR: {verdict}; all processes end. The same command goes on "
-            "from the last checkpoint",
+            f"\nERROR: {verdict}; {self._aftermath}",
             file=sys.stderr,
             flush=True,
         )
