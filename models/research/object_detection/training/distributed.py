@@ -14,32 +14,20 @@ an error of one process ends the others through `peers`.
 import contextlib
 import os
 import socket
-import sys
 import time
-import urllib.request
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NoReturn, TypeVar
 
 import tensorflow as tf
 
 from object_detection.core import errors
-from object_detection.training import peers
+from object_detection.training import elastic, peers
 
 Tensor = Any
 _T = TypeVar("_T")
 
 # What the launchers (horovodrun, mpirun, srun) tell each process.
 _SIZE_VARIABLES = ("HOROVOD_SIZE", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE")
-# In the order of the elastic launcher's answer.
-_PLACE_VARIABLES = (
-    "HOROVOD_RANK",
-    "HOROVOD_SIZE",
-    "HOROVOD_LOCAL_RANK",
-    "HOROVOD_LOCAL_SIZE",
-    "HOROVOD_CROSS_RANK",
-    "HOROVOD_CROSS_SIZE",
-)
-_BEGAN_AGAIN = "OBJECT_DETECTION_BEGAN_AGAIN"
 _HOW_TO_INSTALL = "install it by 'make horovod'"
 _SECONDS_FOR_VERDICT = 10.0
 
@@ -64,7 +52,7 @@ def processes(timeout_seconds: float = 600.0) -> Iterator[None]:
         DistributedError: the processes cannot find each other.
     """
     num_started = _num_started()
-    if num_started == 1 and not _is_elastic():
+    if num_started == 1 and not elastic.is_elastic():
         yield
         return
     _join(num_started, timeout_seconds)
@@ -242,42 +230,6 @@ def _num_started() -> int:
     return 1
 
 
-def _is_elastic() -> bool:
-    """Whether the launcher goes on with the processes that are left."""
-    return os.environ.get("HOROVOD_ELASTIC") == "1"
-
-
-def _begin_again(exit_code: int) -> None:
-    """Starts this process anew, to go on from the last checkpoint.
-
-    After a signal, or what ends all processes alike, it ends instead.
-    """
-    if exit_code != errors.DistributedError.exit_code:
-        os._exit(exit_code)
-    # Above standard error: connections, devices, the lock of model_dir.
-    os.closerange(3, os.sysconf("SC_OPEN_MAX"))
-    os.environ[_BEGAN_AGAIN] = "1"
-    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
-
-
-def _take_new_rank() -> None:
-    """Asks the launcher who this process is among those that are left.
-
-    Its answer comes when it knows of every process that it is lost or asks.
-    Horovod asks this itself only in a process that it has joined before.
-    """
-    address = os.environ["HOROVOD_GLOO_RENDEZVOUS_ADDR"]
-    port = os.environ["HOROVOD_GLOO_RENDEZVOUS_PORT"]
-    host = os.environ["HOROVOD_HOSTNAME"]
-    local_rank = os.environ["HOROVOD_LOCAL_RANK"]
-    url = f"http://{address}:{port}/rank_and_size/{host}:{local_rank}"
-    with urllib.request.urlopen(url) as answer:
-        values = answer.read().decode().split(",")
-    if values[0] == "-1":
-        raise SystemExit(0)
-    os.environ.update(zip(_PLACE_VARIABLES, values, strict=True))
-
-
 def _join(num_started: int, timeout_seconds: float) -> None:
     global _hvd, _watch
     # `peers` watches, and ends what hangs.
@@ -290,14 +242,13 @@ def _join(num_started: int, timeout_seconds: float) -> None:
             f"Horovod ({error}): {_HOW_TO_INSTALL}"
         ) from error
     try:
-        if os.environ.get(_BEGAN_AGAIN):
-            _take_new_rank()
+        elastic.take_new_rank()
         hvd.init()
     except Exception as error:
         raise errors.DistributedError(
             f"Horovod cannot join the {num_started} processes: {error}"
         ) from error
-    if hvd.size() != num_started and not _is_elastic():
+    if hvd.size() != num_started and not elastic.is_elastic():
         raise errors.DistributedError(
             f"this process was started as one of {num_started}, but Horovod "
             f"sees {hvd.size()}: it was built without support of this "
@@ -308,12 +259,12 @@ def _join(num_started: int, timeout_seconds: float) -> None:
     _hvd = hvd
     hosts = hvd.allgather_object(socket.gethostname())
     _watch = peers.Watch(hvd.rank(), hosts, timeout_seconds)
-    if _is_elastic():
+    if elastic.is_elastic():
         _watch = peers.Watch(
             hvd.rank(),
             hosts,
             timeout_seconds,
-            end_process=_begin_again,
+            end_process=elastic.begin_again,
             aftermath="those that are left go on from the last checkpoint",
         )
     try:

@@ -1,12 +1,10 @@
 """The loop around the training step: batches in, checkpoints and news out."""
 
-import collections
 import dataclasses
-import itertools
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -21,6 +19,7 @@ from object_detection.training import (
     fine_tune,
     progress,
     signals,
+    step_in_flight,
     summaries,
     trainer,
 )
@@ -28,7 +27,7 @@ from object_detection.training.options import TrainOptions
 from object_detection.utils import exp_utils
 
 Tensor = Any
-Batch = tuple[dict[str, Tensor], dict[str, Tensor]]
+Batch = step_in_flight.Batch
 
 # Gives the dataset of (features, labels) that begins at the batch of a step.
 TrainInputFn = Callable[[int], tf.data.Dataset]
@@ -55,44 +54,6 @@ class RunConfig:
     keep_checkpoint_every_n_hours: float = 10_000.0
     log_steps: int = 100
     save_summary_steps: int = 100
-
-
-class _StepInFlight(NamedTuple):
-    """A step that was launched and may still run on the device."""
-
-    step: int
-    features: dict[str, Tensor]
-    labels: dict[str, Tensor]
-    result: trainer.StepResult
-
-    @property
-    def num_images(self) -> int:
-        """How many images the step took, over all processes."""
-        num_here = int(self.features[InputDataFields.image].shape[0])
-        return num_here * distributed.size()
-
-    def read(self) -> tuple[dict[str, float], float]:
-        """Waits for the step; returns its losses and its learning rate."""
-        with distributed.waiting():
-            losses = {n: float(v) for n, v in self.result.losses.items()}
-        return losses, float(self.result.learning_rate)
-
-    def wants_stop(self) -> bool:
-        """Waits for the step; returns whether any process wants to stop.
-
-        Raises:
-            NumericsError: its loss or a gradient is NaN or infinite.
-        """
-        with distributed.waiting():
-            is_fatal = bool(self.result.is_fatal)
-        if is_fatal:
-            source_ids = self.features[InputDataFields.source_id].numpy()
-            trainer.raise_numerics_error(
-                self.step,
-                self.result,
-                [i.decode(errors="backslashreplace") for i in source_ids],
-            )
-        return bool(self.result.wants_stop)
 
 
 class TrainingLoop:
@@ -222,14 +183,14 @@ class TrainingLoop:
         step: int,
         max_steps: int,
         stop: signals.StopRequest,
-    ) -> Iterator[_StepInFlight]:
+    ) -> Iterator[step_in_flight.StepInFlight]:
         """Launches steps one by one until the end or a stop.
 
         A step tells all processes what one of them wants, so they stop after
         the same step; a process that is alone stops at once.
         """
         previous = None
-        upcoming = _upcoming(batches, max_steps - step)
+        upcoming = step_in_flight.upcoming(batches, max_steps - step)
         while stop.signum is None or distributed.size() > 1:
             try:
                 batch, is_end = next(upcoming, (None, True))
@@ -260,7 +221,7 @@ class TrainingLoop:
         features: dict[str, Tensor],
         labels: dict[str, Tensor],
         wants_stop: bool,
-    ) -> _StepInFlight:
+    ) -> step_in_flight.StepInFlight:
         # On CPUs the step is made here, with what it takes from the others.
         with distributed.waiting():
             result = self._step_fn(
@@ -269,7 +230,7 @@ class TrainingLoop:
                 self._groundtruth_from_labels(labels),
                 tf.constant(wants_stop),
             )
-        return _StepInFlight(step, features, labels, result)
+        return step_in_flight.StepInFlight(step, features, labels, result)
 
     def _count_truncated_boxes(
         self, step: int, labels: Mapping[str, Tensor]
@@ -307,7 +268,7 @@ class TrainingLoop:
         return bool(every_seconds) and elapsed_seconds >= every_seconds
 
     def _write_summaries(
-        self, current: _StepInFlight, steps_per_second: float
+        self, current: step_in_flight.StepInFlight, steps_per_second: float
     ) -> None:
         if self._writer is None:
             return
@@ -328,30 +289,6 @@ class TrainingLoop:
         if self.state.loss_scale is not None:
             scalars["loss_scale"] = self.state.loss_scale.scale.value
         self._writer.scalars(current.step, scalars)
-
-
-def _upcoming(
-    batches: Iterator[Batch], num_batches: int
-) -> Iterator[tuple[Batch, bool]]:
-    """Yields batches, and whether the next one is the input's last.
-
-    Only several processes look ahead, because they have to end together: a
-    step tells whether there will be one after the next, which is on its way
-    already when this is read.
-    """
-    batches = itertools.islice(batches, num_batches)
-    if distributed.size() == 1:
-        yield from ((batch, False) for batch in batches)
-        return
-    ahead = collections.deque(itertools.islice(batches, 2))
-    num_common = min(distributed.gather_objects(len(ahead)))
-    if num_common < 2:
-        yield from ((ahead.popleft(), True) for _ in range(num_common))
-        return
-    while ahead:
-        batch = ahead.popleft()
-        ahead.extend(itertools.islice(batches, 1))
-        yield batch, len(ahead) < 2
 
 
 def _restored_or_new_state(
