@@ -217,7 +217,7 @@ def _create_job(eval_set: str) -> model_lib.EstimatorAndInputs:
 def _facts(job: model_lib.EstimatorAndInputs | None) -> dict[str, str]:
     """Returns what has to be the same in all processes of a run."""
     facts = {
-        "Python version": platform.python_version(),
+        "Python version": ".".join(platform.python_version_tuple()[:2]),
         "TensorFlow version": tf.__version__,
         "Keras version": keras.__version__,
     }
