@@ -111,6 +111,8 @@ def test_a_signal_reaches_the_training_which_ends_in_its_own_time(
         env=environment(PYTHON=python),
         stdout=subprocess.PIPE,
         text=True,
+        # Tests that run in the background of a shell ignore SIGINT.
+        preexec_fn=lambda: signal.signal(signum, signal.SIG_DFL),
     )
     while not log.exists() or "ready" not in log.read_text():
         assert process.poll() is None
