@@ -63,7 +63,13 @@ def images_per_second(num_processes: int) -> float:
     command = [sys.executable, *sys.argv]
     if num_processes > 1:
         horovodrun = pathlib.Path(sys.executable).parent / "horovodrun"
-        command = [str(horovodrun), "-np", str(num_processes), *command]
+        command = [
+            str(horovodrun),
+            "--gloo",
+            "-np",
+            str(num_processes),
+            *command,
+        ]
     with tempfile.TemporaryDirectory() as directory:
         path = pathlib.Path(directory) / "rate.json"
         subprocess.run(
