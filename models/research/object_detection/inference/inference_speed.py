@@ -19,6 +19,7 @@ import tensorflow as tf
 
 from object_detection.core import errors
 from object_detection.core.standard_fields import InputDataFields
+from object_detection.utils import detection_results
 
 Tensor = Any
 # Images float32 [B, H, W, 3] in 0..255, resized, and true_image_shapes [B, 3].
@@ -99,15 +100,7 @@ def make_detect_function(
         model: a detector.
         allow_xla: whether XLA compiles it.
     """
-
-    @tf.function(autograph=False, jit_compile=allow_xla or None)
-    def detect(images_BHW3: Tensor, true_shapes_B3: Tensor) -> Any:
-        predictions = model.predict(
-            model.normalize(tf.cast(images_BHW3, tf.float32)),
-            true_shapes_B3,
-            training=False,
-        )
-        return dict(model.postprocess(predictions, true_shapes_B3))
+    detect = detection_results.make_predict_function(model, allow_xla=allow_xla)
 
     def detect_to_numpy(
         images_BHW3: Tensor, true_shapes_B3: Tensor

@@ -258,15 +258,13 @@ def _join(num_started: int, timeout_seconds: float) -> None:
     _take_share_of_machine(hvd)
     _hvd = hvd
     hosts = hvd.allgather_object(socket.gethostname())
-    _watch = peers.Watch(hvd.rank(), hosts, timeout_seconds)
+    after_a_loss = {}
     if elastic.is_elastic():
-        _watch = peers.Watch(
-            hvd.rank(),
-            hosts,
-            timeout_seconds,
-            end_process=elastic.begin_again,
-            aftermath="those that are left go on from the last checkpoint",
-        )
+        after_a_loss = {
+            "end_process": elastic.begin_again,
+            "aftermath": "those that are left go on from the last checkpoint",
+        }
+    _watch = peers.Watch(hvd.rank(), hosts, timeout_seconds, **after_a_loss)
     try:
         _watch.start(
             hvd.broadcast_object(

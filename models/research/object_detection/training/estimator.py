@@ -27,6 +27,7 @@ from object_detection.training import (
     training_loop,
 )
 from object_detection.training.options import TrainOptions
+from object_detection.utils import detection_results
 
 Tensor = Any
 
@@ -180,16 +181,7 @@ class Estimator:
             normalised yxyx, `_scores` [D], `_classes` [D] from 0, and
             `num_detections`.
         """
-
-        @tf.function
-        def detect(images: Tensor, true_shapes: Tensor) -> dict[str, Tensor]:
-            predictions = self.model.predict(
-                self.model.normalize(tf.cast(images, tf.float32)),
-                true_shapes,
-                training=False,
-            )
-            return self.model.postprocess(predictions, true_shapes)
-
+        detect = detection_results.make_predict_function(self.model)
         with self._weights(checkpoint_path, use_moving_averages):
             for batch in input_fn():
                 features = batch[0] if isinstance(batch, tuple) else batch

@@ -136,6 +136,33 @@ def detect(
         )
 
 
+def make_predict_function(
+    model: Any, *, allow_xla: bool = False
+) -> Callable[[Tensor, Tensor], dict[str, Tensor]]:
+    """Returns the compiled function from images to detections, without losses.
+
+    It takes images (float32 or uint8 [B, H, W, 3], resized, 0..255) and
+    true_image_shapes [B, 3], and returns what `postprocess` does.
+
+    Args:
+        model: a detector.
+        allow_xla: whether XLA compiles it.
+    """
+
+    @tf.function(autograph=False, jit_compile=allow_xla or None)
+    def predict(
+        images_BHW3: Tensor, true_shapes_B3: Tensor
+    ) -> dict[str, Tensor]:
+        predictions = model.predict(
+            model.normalize(tf.cast(images_BHW3, tf.float32)),
+            true_shapes_B3,
+            training=False,
+        )
+        return dict(model.postprocess(predictions, true_shapes_B3))
+
+    return predict
+
+
 # Evaluations between training steps are of one model: traced once for all.
 @functools.lru_cache(maxsize=1)
 def make_detect_function(
