@@ -24,9 +24,7 @@ import time
 from typing import IO
 
 try:
-    import sweep_file
-    import sweep_report
-    import sweep_study
+    from sweeps import sweep_file, sweep_report, sweep_study
 except ModuleNotFoundError as problem:
     if problem.name not in ("optuna", "tomli"):
         raise
@@ -36,7 +34,7 @@ except ModuleNotFoundError as problem:
         file=sys.stderr,
     )
     sys.exit(2)
-from sweep_space import Sweep
+from sweeps.sweep_space import Sweep
 
 from object_detection.core import errors
 from object_detection.training import model_dir_lock, signals

@@ -10,8 +10,9 @@ from collections.abc import Sequence
 import rich.console
 import rich.table
 from matplotlib import axes, figure, ticker
-from sweep_space import Range, Sweep
-from sweep_study import Result
+
+from sweeps.sweep_space import Range, Sweep
+from sweeps.sweep_study import Result
 
 _NAME = "trials"
 _COLOR, _BEST_COLOR, _FAILED_COLOR = "#0072b2", "#d55e00", "#5f6b7a"

@@ -3,7 +3,6 @@
 import dataclasses
 import sys
 
-import sweep_space
 from absl import logging
 
 from object_detection import model_hparams
@@ -11,6 +10,7 @@ from object_detection.builders import evaluator_builder
 from object_detection.core import errors
 from object_detection.core.standard_fields import LossFields
 from object_detection.utils import config_hints, config_util, label_map_util
+from sweeps import sweep_space
 
 if sys.version_info >= (3, 11):
     import tomllib

@@ -15,13 +15,13 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 import optuna
-import sweep_sampling
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
-from sweep_space import Sweep
 
 from object_detection.core import errors
+from sweeps import sweep_sampling
+from sweeps.sweep_space import Sweep
 
 _FILE_NAME = "study.log"
 _SETTINGS, _ERROR, _EXIT_CODE = "settings", "error", "exit_code"

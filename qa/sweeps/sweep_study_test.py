@@ -7,12 +7,11 @@ import json
 import pytest
 
 pytest.importorskip("optuna")
-import sweep_report
-import sweep_study
 from PIL import Image
-from sweep_space import Pruning, Range, Sweep
 
 from object_detection.core import errors
+from sweeps import sweep_report, sweep_study
+from sweeps.sweep_space import Pruning, Range, Sweep
 
 
 @pytest.fixture

@@ -3,12 +3,11 @@
 import pathlib
 
 import pytest
-import sweep_file
-import sweep_space
 
 from object_detection.core import errors
+from sweeps import sweep_file, sweep_space
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 CONFIG = ROOT / "configs" / "ssd_mobilenet_v1_fpn_shapes.config"
 LABEL_MAP = 'item { id: 1 name: "circle" } item { id: 2 name: "square" }'
 

@@ -8,7 +8,8 @@ from optuna.distributions import (
     IntDistribution,
 )
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
-from sweep_space import Range, Sweep
+
+from sweeps.sweep_space import Range, Sweep
 
 
 def sampler(sweep: Sweep, num_drawn: int) -> BaseSampler:
