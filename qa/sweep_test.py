@@ -13,26 +13,20 @@ import time
 
 import pytest
 
+from object_detection import sample_inputs
+from object_detection.dataset_tools import create_shapes_tf_record
+
 pytest.importorskip("optuna")
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 CONFIG = ROOT / "configs" / "ssd_mobilenet_v1_fpn_shapes.config"
 TIMEOUT_SECONDS = 400
-SMALL = (
-    "model.ssd.image_resizer.fixed_shape_resizer.height=64,"
-    "model.ssd.image_resizer.fixed_shape_resizer.width=96,"
-    "model.ssd.feature_extractor.depth_multiplier=0.25,"
-    "model.ssd.feature_extractor.min_depth=4,"
-    "batch_size=2,eval_config.num_visualizations=0"
-)
+SMALL = f"{sample_inputs.SMALL_OVERRIDES},eval_config.num_visualizations=0"
 LOSS = "Loss/total_loss"
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    # Brings TensorFlow, which the quick tests do without.
-    from object_detection.dataset_tools import create_shapes_tf_record
-
     directory = tmp_path_factory.mktemp("data")
     create_shapes_tf_record.create_shapes_dataset(
         str(directory),

@@ -7,15 +7,10 @@ import sys
 import pytest
 from launch_scripts import CONFIGS, run
 
+from object_detection import sample_inputs
 from object_detection.dataset_tools import create_shapes_tf_record
 
-SMALL = (
-    "model.ssd.image_resizer.fixed_shape_resizer.height=64,"
-    "model.ssd.image_resizer.fixed_shape_resizer.width=96,"
-    "model.ssd.feature_extractor.depth_multiplier=0.25,"
-    "model.ssd.feature_extractor.min_depth=4,"
-    "batch_size=2,eval_config.num_visualizations=0"
-)
+SMALL = f"{sample_inputs.SMALL_OVERRIDES},eval_config.num_visualizations=0"
 
 
 @pytest.fixture(scope="module")

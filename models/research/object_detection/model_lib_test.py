@@ -11,7 +11,7 @@ import sys
 import numpy as np
 import pytest
 
-from object_detection import model_lib
+from object_detection import model_lib, sample_inputs
 from object_detection.core import errors
 from object_detection.dataset_tools import create_shapes_tf_record
 from object_detection.training import checkpoints
@@ -27,13 +27,7 @@ SHAPES_CONFIG = (
     RESEARCH.parent.parent / "configs" / "ssd_mobilenet_v1_fpn_shapes.config"
 )
 # The smallest detector that still has every part.
-SMALL = (
-    "model.ssd.image_resizer.fixed_shape_resizer.height=64,"
-    "model.ssd.image_resizer.fixed_shape_resizer.width=96,"
-    "model.ssd.feature_extractor.depth_multiplier=0.25,"
-    "model.ssd.feature_extractor.min_depth=4,"
-    "batch_size=2,eval_config.num_visualizations=1"
-)
+SMALL = f"{sample_inputs.SMALL_OVERRIDES},eval_config.num_visualizations=1"
 NUM_VAL = 4
 
 

@@ -11,6 +11,15 @@ from object_detection.protos import pipeline_pb2
 BOX = [0.1, 0.2, 0.5, 0.75]
 NUM_RECORDS = 11
 
+# Makes a detector on MobileNet small and quick, as `--hparams_overrides`.
+SMALL_OVERRIDES = (
+    "model.ssd.image_resizer.fixed_shape_resizer.height=64,"
+    "model.ssd.image_resizer.fixed_shape_resizer.width=96,"
+    "model.ssd.feature_extractor.depth_multiplier=0.25,"
+    "model.ssd.feature_extractor.min_depth=4,"
+    "batch_size=2"
+)
+
 
 def make_record(number: int, **changes: Any) -> bytes:
     """Returns a record with 0, 1 or 2 equal boxes, in turn.
