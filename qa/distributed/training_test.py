@@ -90,7 +90,7 @@ def _inverted(serialized):
     return example.SerializeToString()
 
 
-def _train_shapes(num_processes, directory, records, batch_size):
+def _train_shapes(num_processes, directory, records, batch_size, *flags):
     data = directory / "data"
     data.mkdir(parents=True)
     with tf.io.TFRecordWriter(str(data / "train.record")) as writer:
@@ -110,6 +110,7 @@ def _train_shapes(num_processes, directory, records, batch_size):
             f"--pipeline_config_path={config}",
             f"--model_dir={directory}/model",
             *("--num_train_steps=6", "--log_steps=1", "--eval_count=0"),
+            *flags,
         ],
         directory,
     )
@@ -134,16 +135,19 @@ def test_two_processes_train_shapes_as_one_with_the_joined_batch(tmp_path):
     two_losses, two_weights = _train_shapes(
         2, tmp_path / "two", ours + theirs, batch_size=2
     )
-    one_losses, one_weights = _train_shapes(
-        1, tmp_path / "one", joined, batch_size=4
+    joined_run = _train_shapes(1, tmp_path / "one", joined, batch_size=4)
+    parts_run = _train_shapes(
+        *(1, tmp_path / "parts", joined, 2), "--accumulate_steps=2"
     )
-    assert list(two_losses) == list(one_losses) == [1, 2, 3, 4, 5, 6]
-    np.testing.assert_allclose(
-        list(two_losses.values()), list(one_losses.values()), rtol=2e-5
-    )
-    assert len(set(one_losses.values())) == 6
-    assert set(two_weights.shapes) == set(one_weights.shapes)
-    for name in one_weights.shapes:
+    assert list(two_losses) == [1, 2, 3, 4, 5, 6]
+    assert len(set(two_losses.values())) == 6
+    for losses, weights in (joined_run, parts_run):
+        assert list(losses) == list(two_losses)
         np.testing.assert_allclose(
-            two_weights.read(name), one_weights.read(name), atol=2e-5
+            list(two_losses.values()), list(losses.values()), rtol=2e-5
         )
+        assert set(two_weights.shapes) == set(weights.shapes)
+        for name in weights.shapes:
+            np.testing.assert_allclose(
+                two_weights.read(name), weights.read(name), atol=2e-5
+            )

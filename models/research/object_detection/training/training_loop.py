@@ -301,10 +301,10 @@ def _restored_or_new_state(
 
     The main process reads them, and gives them to all.
     """
-    if options.fine_tune is not None:
-        fine_tune.refuse_own_directory(options.fine_tune, model_dir)
 
     def latest_checkpoint() -> str | None:
+        if options.fine_tune is not None:
+            fine_tune.refuse_own_directory(options.fine_tune, model_dir)
         latest = manager.latest
         if latest is None and options.fine_tune is not None:
             fine_tune.initialize(
