@@ -37,6 +37,8 @@ class GridAnchorGenerator:
     stride_px: tuple[int, int] = (16, 16)
     offset_px: tuple[int, int] = (0, 0)
 
+    is_shape_major = False
+
     def __post_init__(self) -> None:
         checks.require_positive(
             scales=self.scales,

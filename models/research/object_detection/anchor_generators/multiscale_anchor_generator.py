@@ -41,6 +41,8 @@ class MultiscaleAnchorGenerator:
     scales_per_octave: int
     normalize_coordinates: bool = True
 
+    is_shape_major = False
+
     def __post_init__(self) -> None:
         if self.min_level > self.max_level:
             raise ValueError(

@@ -64,6 +64,8 @@ class SsdAnchorGenerator:
     strides_px: tuple[tuple[int, int], ...] | None = None
     offsets_px: tuple[tuple[int, int], ...] | None = None
 
+    is_shape_major = False
+
     def __post_init__(self) -> None:
         height, width = self.base_anchor_size
         # Without any aspect ratio the interpolated anchor is left.

@@ -3,7 +3,7 @@
 Everything is computed by numpy while all sizes are known, so that anchors are
 constants, and by keras.ops otherwise.
 
-Letters: P anchor at one location, H W grid.
+Letters: P anchor at one location, H W grid, N place of it.
 """
 
 from collections.abc import Iterable, Sequence
@@ -84,6 +84,21 @@ def tile(
         float32 [H * W * P, 4] yxyx; the order is y, x, shape, the last
         fastest.
     """
+    centers_N2 = grid_centers(xp, grid_size, strides, offsets)
+    return place(xp, centers_N2[:, None], shapes_P2[None])
+
+
+def grid_centers(
+    xp: ModuleType,
+    grid_size: tuple[Size, Size],
+    strides: tuple[Tensor, Tensor],
+    offsets: tuple[Tensor, Tensor],
+) -> Tensor:
+    """Returns the places of a grid, float32 [N, 2] (y, x), N = H * W.
+
+    Args:
+        xp: as of `tile`, like the others.
+    """
     centers_y, centers_x = (
         xp.arange(num_places, dtype="float32") * stride + offset
         for num_places, stride, offset in zip(
@@ -93,11 +108,24 @@ def tile(
     centers_y_HW, centers_x_HW = xp.meshgrid(
         centers_y, centers_x, indexing="ij"
     )
-    centers = xp.stack([centers_y_HW, centers_x_HW], axis=-1)
-    centers_HW12 = xp.reshape(centers, (-1, 1, 2))
-    half_size_1P2 = shapes_P2[None] / np.float32(2)
+    centers_HW2 = xp.stack([centers_y_HW, centers_x_HW], axis=-1)
+    return xp.reshape(centers_HW2, (-1, 2))
+
+
+def place(xp: ModuleType, centers: Tensor, shapes: Tensor) -> Tensor:
+    """Makes an anchor of each centre and shape, the last axis but one fastest.
+
+    Args:
+        xp: numpy or keras.ops.
+        centers: float32 [N, 1, 2] or [1, N, 2] (y, x).
+        shapes: float32 (height, width), [1, P, 2] or [P, 1, 2].
+
+    Returns:
+        float32 [N * P, 4] yxyx.
+    """
+    half_sizes = shapes / np.float32(2)
     corners = xp.concatenate(
-        [centers_HW12 - half_size_1P2, centers_HW12 + half_size_1P2], axis=-1
+        [centers - half_sizes, centers + half_sizes], axis=-1
     )
     return xp.reshape(corners, (-1, 4))
 

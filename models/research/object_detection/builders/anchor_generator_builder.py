@@ -2,7 +2,10 @@
 
 from collections.abc import Callable
 
+from google.protobuf import message
+
 from object_detection.anchor_generators import (
+    default_box_generator,
     grid_anchor_generator,
     multiscale_anchor_generator,
     ssd_anchor_generator,
@@ -12,6 +15,7 @@ from object_detection.core import errors
 from object_detection.meta_architectures import ssd_meta_arch
 from object_detection.protos import (
     anchor_generator_pb2,
+    default_box_generator_pb2,
     grid_anchor_generator_pb2,
     multiscale_anchor_generator_pb2,
     ssd_anchor_generator_pb2,
@@ -116,8 +120,42 @@ def _build_grid(
     )
 
 
+def _build_default_boxes(
+    config: default_box_generator_pb2.DefaultBoxGenerator,
+) -> default_box_generator.DefaultBoxGenerator:
+    kind = default_box_generator_pb2.DefaultBoxGenerator
+    return default_box_generator.DefaultBoxGenerator(
+        levels=tuple(_default_box_level(level) for level in config.level),
+        extra_scale=_optional(config, "extra_scale"),
+        is_interpolated_second=(
+            config.shape_order == kind.SQUARE_INTERPOLATED_RATIOS
+        ),
+        is_shape_major=config.box_order == kind.SHAPE_MAJOR,
+        clamps=config.clamp,
+    )
+
+
+def _default_box_level(
+    config: default_box_generator_pb2.DefaultBoxGenerator.Level,
+) -> default_box_generator.Level:
+    return default_box_generator.Level(
+        scale=_optional(config, "scale"),
+        aspect_ratios=tuple(config.aspect_ratio),
+        step_px=_optional(config, "step_px"),
+        shapes=tuple(
+            default_box_generator.Shape(shape.scale, shape.aspect_ratio)
+            for shape in config.shape
+        ),
+    )
+
+
+def _optional(config: message.Message, field: str) -> float | None:
+    return getattr(config, field) if config.HasField(field) else None
+
+
 _BUILDERS: dict[str, Callable[..., ssd_meta_arch.AnchorGenerator]] = {
     "grid_anchor_generator": _build_grid,
     "multiscale_anchor_generator": _build_multiscale,
     "ssd_anchor_generator": _build_ssd,
+    "default_box_generator": _build_default_boxes,
 }

@@ -47,6 +47,8 @@ class AnchorGenerator(Protocol):
     """What `anchor_generators` offer."""
 
     num_anchors_per_location: list[int]
+    # Whether the anchors of a map go by shape, y, x; else by y, x, shape.
+    is_shape_major: bool
 
     def generate(
         self,
