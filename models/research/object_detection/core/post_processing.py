@@ -144,6 +144,12 @@ class PostProcessor:
     logit_scale: float = 1.0
     has_background_column: bool = True
 
+    def scores(self, logits_BAK: Tensor) -> Tensor:
+        """Returns the scores of all classes, the background's included."""
+        if self.logit_scale != 1.0:
+            logits_BAK = logits_BAK / self.logit_scale
+        return self.score_converter(logits_BAK)
+
     def detect(
         self, boxes_BA4: Tensor, logits_BAK: Tensor, clip_window_B4: Tensor
     ) -> Detections:
@@ -154,9 +160,7 @@ class PostProcessor:
             logits_BAK: float32 [B, A, K].
             clip_window_B4: float32 [B, 4] yxyx, where the image is.
         """
-        if self.logit_scale != 1.0:
-            logits_BAK = logits_BAK / self.logit_scale
-        scores_BAC = self.score_converter(logits_BAK)
+        scores_BAC = self.scores(logits_BAK)
         if self.has_background_column:
             scores_BAC = scores_BAC[:, :, 1:]
         return multiclass_nms(boxes_BA4, scores_BAC, clip_window_B4, self.nms)

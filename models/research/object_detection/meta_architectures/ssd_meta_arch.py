@@ -299,6 +299,16 @@ class SSDMetaArch:
             )
         return results
 
+    def class_scores(self, predictions: Mapping[str, Tensor]) -> Tensor:
+        """Returns float32 [B, A, K], the scores of all classes.
+
+        Args:
+            predictions: from `predict`.
+        """
+        return self._post_processor.scores(
+            predictions[PredictionFields.class_predictions_with_background]
+        )
+
     def _decode_keypoints(
         self,
         predictions: Mapping[str, Tensor],
