@@ -13,11 +13,8 @@ from PIL import Image
 
 from object_detection import inputs, model_hparams
 from object_detection.core.standard_fields import InputDataFields
-from object_detection.dataset_tools import (
-    annotated_image,
-    shapes_scene,
-    tf_record_writer,
-)
+from object_detection.data_decoders import annotated_image, tf_record_writer
+from object_detection.dataset_tools import shapes_scene
 from object_detection.utils import config_util
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]

@@ -9,7 +9,7 @@ from PIL import Image
 from pycocotools import mask as coco_mask
 
 from object_detection.core import errors
-from object_detection.dataset_tools import coco_json
+from object_detection.data_decoders import coco_json
 
 
 def encode_mask(

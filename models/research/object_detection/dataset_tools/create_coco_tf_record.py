@@ -22,12 +22,12 @@ from typing import Any, NamedTuple
 from absl import flags
 
 from object_detection.core import errors
-from object_detection.dataset_tools import (
+from object_detection.data_decoders import (
     annotated_image,
     coco_annotations,
-    coco_masks,
     tf_record_writer,
 )
+from object_detection.dataset_tools import coco_masks
 from object_detection.utils import command
 
 

@@ -18,10 +18,7 @@ import xml.etree.ElementTree as ElementTree
 from absl import flags
 
 from object_detection.core import errors
-from object_detection.dataset_tools import (
-    annotated_image,
-    tf_record_writer,
-)
+from object_detection.data_decoders import annotated_image, tf_record_writer
 from object_detection.utils import command, label_map_util
 
 YEARS = ("VOC2007", "VOC2012")

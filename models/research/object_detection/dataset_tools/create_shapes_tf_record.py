@@ -16,11 +16,8 @@ import numpy as np
 from absl import flags
 from PIL import Image
 
-from object_detection.dataset_tools import (
-    annotated_image,
-    shapes_scene,
-    tf_record_writer,
-)
+from object_detection.data_decoders import annotated_image, tf_record_writer
+from object_detection.dataset_tools import shapes_scene
 from object_detection.utils import command
 
 LABEL_MAP_NAME = "shapes_label_map.pbtxt"

@@ -10,8 +10,8 @@ import dataclasses
 import numpy as np
 from PIL import Image, ImageDraw
 
+from object_detection.data_decoders.annotated_image import ObjectAnnotation
 from object_detection.dataset_tools import shapes_texture
-from object_detection.dataset_tools.annotated_image import ObjectAnnotation
 
 CLASS_NAMES = ("circle", "square", "triangle", "star", "ring")
 

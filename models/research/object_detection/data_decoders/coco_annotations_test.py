@@ -4,11 +4,8 @@ import math
 import pytest
 
 from object_detection.core import errors
-from object_detection.dataset_tools import (
-    coco_annotations,
-    coco_json,
-    sample_coco,
-)
+from object_detection.data_decoders import coco_annotations, coco_json
+from object_detection.dataset_tools import sample_coco
 from object_detection.dataset_tools.sample_coco import make_annotation
 
 

@@ -5,8 +5,8 @@ import pytest
 import tensorflow as tf
 
 from object_detection.core import errors
-from object_detection.dataset_tools import annotated_image, tf_example
-from object_detection.dataset_tools.annotated_image import ObjectAnnotation
+from object_detection.data_decoders import annotated_image, tf_example
+from object_detection.data_decoders.annotated_image import ObjectAnnotation
 
 
 def features(**changes):

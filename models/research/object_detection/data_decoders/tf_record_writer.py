@@ -23,7 +23,7 @@ import rich.console
 import rich.progress
 
 from object_detection.core import errors
-from object_detection.dataset_tools import annotated_image
+from object_detection.data_decoders import annotated_image
 
 _Build = Callable[[Any], annotated_image.AnnotatedImage]
 
@@ -145,7 +145,7 @@ def _serialized(
     checked: Iterator[tuple[annotated_image.AnnotatedImage, list[str]]],
     class_ids: Mapping[str, int],
 ) -> Iterator[tuple[annotated_image.AnnotatedImage, list[str], bytes]]:
-    from object_detection.dataset_tools import tf_example
+    from object_detection.data_decoders import tf_example
 
     for image, notes in checked:
         yield image, notes, tf_example.serialize(image, class_ids)

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 import tensorflow as tf
 
 from object_detection.core import errors
-from object_detection.dataset_tools import annotated_image
+from object_detection.data_decoders import annotated_image
 
 
 def serialize(

@@ -5,8 +5,8 @@ import pytest
 from PIL import Image
 
 from object_detection.core import errors
-from object_detection.dataset_tools import annotated_image
-from object_detection.dataset_tools.annotated_image import ObjectAnnotation
+from object_detection.data_decoders import annotated_image
+from object_detection.data_decoders.annotated_image import ObjectAnnotation
 
 CLASS_IDS = {"cat": 2, "dog": 5}
 

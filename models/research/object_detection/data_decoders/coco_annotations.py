@@ -9,7 +9,7 @@ import os
 from typing import Any, NamedTuple
 
 from object_detection.core import errors
-from object_detection.dataset_tools import annotated_image, coco_json
+from object_detection.data_decoders import annotated_image, coco_json
 
 # What is read of the JSON. The rest is dropped while it is parsed, which for
 # the outlines of all objects is most of the memory.
