@@ -38,17 +38,47 @@ def build(
             f"{_PATH}.expected_loss_weights: is not supported, nor was it in "
             "the original, which had no code for it; use NONE"
         )
+    _check_combination(config)
+    is_by_image = config.normalization == losses_pb2.Loss.BY_IMAGE
+    if is_by_image and not normalize_by_num_matches:
+        raise errors.ConfigError(
+            f"{_PATH}.normalization: BY_IMAGE needs "
+            "model.ssd.normalize_loss_by_num_matches: true, got false; set "
+            "it, or leave normalization away"
+        )
     return detection_loss.DetectionLoss(
         localization=_build_localization(config.localization_loss),
         classification=_build_classification(config.classification_loss),
         localization_weight=config.localization_weight,
         classification_weight=config.classification_weight,
         normalize_by_num_matches=normalize_by_num_matches,
+        normalize_by_image=is_by_image,
         normalize_by_code_size=normalize_by_code_size,
         compares_boxes=config.localization_loss.HasField("weighted_iou"),
         sampler=_build_sampler(config),
         miner=_build_miner(config),
+        negative_miner=_build_negative_miner(config),
     )
+
+
+def _check_combination(config: losses_pb2.Loss) -> None:
+    """Refuses two parts that would both choose the anchors."""
+    if config.HasField("hard_negative_miner"):
+        for other in ("hard_example_miner", "random_example_sampler"):
+            if config.HasField(other):
+                raise errors.ConfigError(
+                    f"{_PATH}.hard_negative_miner: does not go with {other}, "
+                    "which limits the negatives too; remove one of them"
+                )
+    for miner in ("hard_example_miner", "hard_negative_miner"):
+        if config.HasField(miner) and config.classification_loss.HasField(
+            "weighted_sigmoid_focal"
+        ):
+            raise errors.ConfigError(
+                f"{_PATH}.{miner}: does not go with "
+                "classification_loss.weighted_sigmoid_focal, which discounts "
+                "easy examples itself; remove one of them"
+            )
 
 
 def _build_localization(config: losses_pb2.LocalizationLoss) -> _LossFunction:
@@ -127,12 +157,6 @@ def _build_sampler(
 def _build_miner(config: losses_pb2.Loss) -> sampling.HardExampleMiner | None:
     if not config.HasField("hard_example_miner"):
         return None
-    if config.classification_loss.HasField("weighted_sigmoid_focal"):
-        raise errors.ConfigError(
-            f"{_PATH}.hard_example_miner: does not go with "
-            "classification_loss.weighted_sigmoid_focal, which discounts easy "
-            "examples itself; remove one of them"
-        )
     miner = config.hard_example_miner
     kind = losses_pb2.HardExampleMiner
     localization_weight, classification_weight = {
@@ -152,4 +176,19 @@ def _build_miner(config: losses_pb2.Loss) -> sampling.HardExampleMiner | None:
     except ValueError as error:
         raise errors.ConfigError(
             f"{_PATH}.hard_example_miner.{error}"
+        ) from error
+
+
+def _build_negative_miner(
+    config: losses_pb2.Loss,
+) -> sampling.HardNegativeMiner | None:
+    if not config.HasField("hard_negative_miner"):
+        return None
+    try:
+        return sampling.HardNegativeMiner(
+            config.hard_negative_miner.max_negatives_per_positive
+        )
+    except ValueError as error:
+        raise errors.ConfigError(
+            f"{_PATH}.hard_negative_miner.{error}"
         ) from error

@@ -14,11 +14,13 @@ localization_loss { weighted_smooth_l1 {} }
 """
 
 
-def build(overrides="", base=CONFIG):
+def build(overrides="", base=CONFIG, normalize_by_num_matches=True):
     config = text_format.Parse(base, losses_pb2.Loss())
     text_format.Merge(overrides, config)
     return losses_builder.build(
-        config, normalize_by_num_matches=True, normalize_by_code_size=False
+        config,
+        normalize_by_num_matches=normalize_by_num_matches,
+        normalize_by_code_size=False,
     )
 
 
@@ -142,9 +144,49 @@ def test_the_sampler_has_the_fraction_of_the_config():
     assert sampler.positive_fraction == 0.5
 
 
+def test_the_negative_miner_has_the_number_of_the_config():
+    assert build().negative_miner is None
+    miner = build("hard_negative_miner {}").negative_miner
+    assert miner.max_negatives_per_positive == 3
+    miner = build(
+        "hard_negative_miner { max_negatives_per_positive: 2.5 }"
+    ).negative_miner
+    assert miner.max_negatives_per_positive == 2.5
+
+
+def test_the_normalization_is_by_image_when_asked():
+    assert not build().normalize_by_image
+    assert build("normalization: BY_IMAGE").normalize_by_image
+    # What only weighs anchors goes with it.
+    for other in ("hard_example_miner {}", "random_example_sampler {}"):
+        assert build(f"normalization: BY_IMAGE {other}").normalize_by_image
+    with pytest.raises(
+        errors.ConfigError,
+        match=r"^model\.ssd\.loss\.normalization: .*normalize_loss_by_num",
+    ):
+        build("normalization: BY_IMAGE", normalize_by_num_matches=False)
+
+
 @pytest.mark.parametrize(
     "overrides, message",
     [
+        (
+            "hard_negative_miner {} hard_example_miner {}",
+            "hard_negative_miner: does not go with hard_example_miner",
+        ),
+        (
+            "hard_negative_miner {} random_example_sampler {}",
+            "hard_negative_miner: does not go with random_example_sampler",
+        ),
+        (
+            "classification_loss { weighted_sigmoid_focal {} } "
+            "hard_negative_miner {}",
+            "hard_negative_miner: .*weighted_sigmoid_focal",
+        ),
+        (
+            "hard_negative_miner { max_negatives_per_positive: -1 }",
+            "hard_negative_miner.max_negatives_per_positive: .* got -1",
+        ),
         (
             "classification_loss { weighted_sigmoid_focal {} } "
             "hard_example_miner {}",

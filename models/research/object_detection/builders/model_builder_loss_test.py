@@ -109,6 +109,12 @@ def test_each_field_of_the_loss_reaches_it(networks_built_once):
             "loss { random_example_sampler { positive_sample_fraction: 1 } }",
             [0, 1],
         ),
+        (
+            "loss { classification_loss { weighted_sigmoid {} } "
+            "hard_negative_miner {} }",
+            [0, 1],
+        ),
+        ("loss { normalization: BY_IMAGE }", [1, 1]),
         ("encode_background_as_zeros: false", [0, 1]),
         ("negative_class_weight: 0.5", [0, 1]),
         ("box_coder { faster_rcnn_box_coder { x_scale: 3 } }", [1, 0]),

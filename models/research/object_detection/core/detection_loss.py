@@ -43,11 +43,16 @@ class DetectionLoss:
         classification_weight: multiplies the sum.
         normalize_by_num_matches: divide both sums by the number of matched
             anchors of the batch (the sum of their weights, at least 1).
+        normalize_by_image: divide the sums of each image by its own number of
+            them, in place of the batch's, and take the mean over the images;
+            an image without any has no loss.
         normalize_by_code_size: divide the localization loss by the length of
             a box code.
         compares_boxes: `localization` takes decoded boxes in place of codes.
         sampler: draws the anchors that count, None for all.
         miner: chooses those of them that are hard, None for all.
+        negative_miner: chooses the anchors that count for the classes, None
+            for all.
     """
 
     localization: Callable[[Tensor, Tensor, Tensor], Tensor]
@@ -55,10 +60,12 @@ class DetectionLoss:
     localization_weight: float = 1.0
     classification_weight: float = 1.0
     normalize_by_num_matches: bool = True
+    normalize_by_image: bool = False
     normalize_by_code_size: bool = False
     compares_boxes: bool = False
     sampler: sampling.RandomExampleSampler | None = None
     miner: sampling.HardExampleMiner | None = None
+    negative_miner: sampling.HardNegativeMiner | None = None
 
     def reduce(
         self,
@@ -86,10 +93,11 @@ class DetectionLoss:
         classification_loss = self.classification(
             class_predictions_BAK, targets.class_targets, targets.class_weights
         )
+        has_miner = self.miner is not None or self.negative_miner is not None
+        if has_miner and len(classification_loss.shape) == 3:
+            classification_loss = ops.sum(classification_loss, axis=-1)
         summaries = {}
         if self.miner is not None:
-            if len(classification_loss.shape) == 3:
-                classification_loss = ops.sum(classification_loss, axis=-1)
             mined = self.miner.mine(
                 localization_loss,
                 classification_loss,
@@ -100,11 +108,12 @@ class DetectionLoss:
             localization_loss = localization_loss * mined.is_kept
             classification_loss = classification_loss * mined.is_kept
             summaries = mined.summaries
+        if self.negative_miner is not None:
+            mined = self.negative_miner.mine(classification_loss, targets)
+            classification_loss = classification_loss * mined.is_kept
+            summaries = mined.summaries
         return self._normalize(
-            ops.sum(localization_loss),
-            ops.sum(classification_loss),
-            targets,
-            summaries,
+            localization_loss, classification_loss, targets, summaries
         )
 
     def _localize(
@@ -126,13 +135,29 @@ class DetectionLoss:
         targets: containers.Targets,
         summaries: dict[str, Tensor],
     ) -> ReducedLoss:
-        localization_loss = self.localization_weight * localization_loss
-        classification_loss = self.classification_weight * classification_loss
-        if self.normalize_by_num_matches:
-            num_matches = ops.maximum(ops.sum(targets.box_weights), 1.0)
-            localization_loss = localization_loss / num_matches
-            classification_loss = classification_loss / num_matches
+        localization_loss = self._total(
+            localization_loss, self.localization_weight, targets
+        )
         if self.normalize_by_code_size:
-            code_size = targets.box_codes.shape[-1]
-            localization_loss = localization_loss / code_size
-        return ReducedLoss(localization_loss, classification_loss, summaries)
+            localization_loss = localization_loss / targets.box_codes.shape[-1]
+        return ReducedLoss(
+            localization_loss,
+            self._total(
+                classification_loss, self.classification_weight, targets
+            ),
+            summaries,
+        )
+
+    def _total(
+        self, loss: Tensor, weight: float, targets: containers.Targets
+    ) -> Tensor:
+        """Returns the scalar sum, or mean, of a loss [B, A] or [B, A, K]."""
+        if self.normalize_by_image:
+            loss_B = weight * ops.sum(loss, axis=range(1, len(loss.shape)))
+            num_matches_B = ops.sum(targets.box_weights, axis=1)
+            # Not by `where`, which would hide a NaN.
+            return ops.mean(loss_B * ops.divide_no_nan(1.0, num_matches_B))
+        total = weight * ops.sum(loss)
+        if self.normalize_by_num_matches:
+            total = total / ops.maximum(ops.sum(targets.box_weights), 1.0)
+        return total

@@ -204,3 +204,73 @@ def test_sampling_comes_before_mining():
     np.testing.assert_allclose(
         found, [BOX_LOSSES[1], class_losses()[1]], rtol=1e-5
     )
+
+
+def test_each_image_is_normalised_by_its_own_matches():
+    targets = containers.Targets(
+        class_targets=np.tile(TARGETS, (3, 1, 1)),
+        class_weights=np.tile(WEIGHTS, (3, 1, 1)),
+        box_codes=np.tile(CODE_TARGETS, (3, 1, 1)),
+        box_weights=np.float32([[1.0, 0.5], [0.0, 0.25], [0.0, 0.0]]),
+        match=containers.Match(np.int32([[0, 1], [-1, 0], [-1, -1]])),
+    )
+    reduced = make_loss(
+        normalize_by_image=True,
+        normalize_by_code_size=True,
+        localization_weight=3.0,
+        classification_weight=5.0,
+    ).reduce(
+        np.tile(CODES, (3, 1, 1)),
+        np.tile(LOGITS, (3, 1, 1)),
+        targets,
+        lambda codes: codes,
+    )
+    # A weight of 0.5 is in BOX_LOSSES; the third image costs nothing.
+    of_boxes = [BOX_LOSSES.sum() / 1.5, BOX_LOSSES[1] / 0.5, 0.0]
+    of_classes = class_losses().sum() * np.array([1 / 1.5, 1 / 0.25, 0.0])
+    assert float(reduced.localization) == pytest.approx(
+        3.0 * np.mean(of_boxes) / 4
+    )
+    assert float(reduced.classification) == pytest.approx(
+        5.0 * np.mean(of_classes)
+    )
+
+
+def test_a_nan_in_an_image_without_matches_still_shows():
+    logits = LOGITS.copy()
+    logits[0, 0, 2] = np.nan
+    loss = make_loss(
+        normalize_by_image=True, negative_miner=sampling.HardNegativeMiner(3.0)
+    )
+    targets = make_targets([[0.0, 0.0]], [[-1, -1]])
+    reduced = loss.reduce(CODES, logits, targets, DECODE)
+    assert np.isnan(reduced.classification)
+
+
+@pytest.mark.parametrize(
+    "classification",
+    [losses.sigmoid_cross_entropy_loss, losses.softmax_cross_entropy_loss],
+)
+def test_hard_negatives_are_chosen_for_the_classes_alone(classification):
+    codes, logits, targets = (
+        np.concatenate(pair, axis=1)
+        for pair in ((CODES, CODES), (LOGITS, LOGITS[:, ::-1]), (TARGETS,) * 2)
+    )
+    wanted = containers.Targets(
+        class_targets=targets,
+        class_weights=np.ones((1, 4, 1), np.float32),
+        box_codes=np.concatenate([CODE_TARGETS, CODE_TARGETS], axis=1),
+        box_weights=np.float32([[0.0, 1.0, 0.0, 0.0]]),
+        match=containers.Match(np.int32([[-1, 0, -1, -1]])),
+    )
+    loss = make_loss(
+        classification=classification,
+        negative_miner=sampling.HardNegativeMiner(1.0),
+    )
+    reduced = loss.reduce(codes, logits, wanted, lambda codes: codes)
+    each = classification(logits, targets, wanted.class_weights)
+    each = np.reshape(each, (4, -1)).sum(-1)
+    assert np.argmax(each[[0, 2, 3]]) != 1
+    expected = each[1] + max(each[0], each[2], each[3])
+    assert float(reduced.classification) == pytest.approx(expected)
+    assert float(reduced.localization) == pytest.approx(2 * BOX_LOSSES[1])

@@ -1,4 +1,4 @@
-"""Which anchors take part in the loss: random ones, or the hard ones.
+"""Which anchors take part in the loss: random ones, or hard ones.
 
 Letters: B image, A anchor.
 """
@@ -196,6 +196,65 @@ class HardExampleMiner:
         num_so_far_BA = ops.cumsum(ops.cast(is_negative_BA, "int32"), axis=1)
         is_early_BA = ops.logical_and(is_kept_BA, num_so_far_BA <= limit_B1)
         return ops.logical_or(is_positive_BA, is_early_BA)
+
+
+@dataclasses.dataclass(frozen=True)
+class HardNegativeMiner:
+    """Keeps all positives and the negatives of the highest losses.
+
+    Image by image, by the rank of the classification loss alone (Liu et al.
+    2016, section 2.2). Of equal losses the lower-numbered anchor comes first.
+
+    Attributes:
+        max_negatives_per_positive: an image keeps so many negatives for each
+            of its positives at most, rounded down; none without positives.
+    """
+
+    max_negatives_per_positive: float
+
+    def __post_init__(self) -> None:
+        if not self.max_negatives_per_positive >= 0.0:
+            raise ValueError(
+                "max_negatives_per_positive: must be at least 0, got "
+                f"{self.max_negatives_per_positive:g}"
+            )
+
+    def mine(
+        self, classification_BA: Tensor, targets: containers.Targets
+    ) -> Mined:
+        """Chooses the anchors.
+
+        Positives are the anchors whose box counts; anchors whose class
+        weights are 0 are neither.
+
+        Args:
+            classification_BA: float32 [B, A], loss of each anchor, summed over
+                the classes.
+            targets: of the same anchors.
+        """
+        is_positive_BA = targets.box_weights > 0
+        is_negative_BA = ops.logical_and(
+            ops.logical_not(is_positive_BA),
+            ops.max(targets.class_weights, axis=-1) > 0,
+        )
+        num_kept_B1 = ops.floor(
+            self.max_negatives_per_positive
+            * ops.cast(_count(is_positive_BA), "float32")
+        )
+        order_BA = ops.argsort(
+            ops.where(is_negative_BA, -classification_BA, float("inf")), axis=1
+        )
+        rank_BA = ops.cast(ops.argsort(order_BA, axis=1), "float32")
+        is_hard_BA = ops.logical_and(is_negative_BA, rank_BA < num_kept_B1)
+        return Mined(
+            is_kept=ops.cast(
+                ops.logical_or(is_positive_BA, is_hard_BA), "float32"
+            ),
+            summaries={
+                "HardNegativeMiner/NumPositives": _mean_count(is_positive_BA),
+                "HardNegativeMiner/NumNegatives": _mean_count(is_hard_BA),
+            },
+        )
 
 
 def _count(is_it_BA: Tensor) -> Tensor:

@@ -292,3 +292,61 @@ def test_negatives_are_drawn_evenly():
 def test_a_fraction_out_of_range_is_refused(fraction):
     with pytest.raises(ValueError, match="positive_sample_fraction: .*above 0"):
         make_sampler(fraction)
+
+
+def mine_negatives(loss, box_weights, class_weights=None, ratio=3.0):
+    """Returns where an anchor is kept, and the summaries."""
+    loss, box_weights = np.float32(loss), np.float32(box_weights)
+    if class_weights is None:
+        class_weights = np.ones_like(loss)
+    mined = sampling.HardNegativeMiner(ratio).mine(
+        loss,
+        containers.Targets(
+            class_targets=np.zeros((*loss.shape, 2), np.float32),
+            class_weights=np.float32(class_weights)[:, :, None],
+            box_codes=np.zeros((*loss.shape, 4), np.float32),
+            box_weights=box_weights,
+            match=containers.Match(np.int32(box_weights > 0) - 1),
+        ),
+    )
+    return np.asarray(mined.is_kept), mined.summaries
+
+
+@pytest.mark.parametrize("ratio", [0.0, 1.0, 3.0, 100.0])
+def test_hard_negatives_are_those_of_a_loop_over_images(ratio):
+    rng = np.random.default_rng(3)
+    # Few values, so that many losses are equal.
+    loss = rng.integers(0, 9, (4, 80)) / 4
+    box_weights = rng.choice([0.0, 0.5, 1.0], p=[0.9, 0.05, 0.05], size=(4, 80))
+    box_weights[2] = 0.0
+    class_weights = np.where(box_weights > 0, 1, rng.integers(0, 2, (4, 80)))
+    is_kept, summaries = mine_negatives(loss, box_weights, class_weights, ratio)
+    expected = np.zeros((4, 80))
+    num_negatives = 0
+    for i in range(4):
+        positives = np.flatnonzero(box_weights[i] > 0)
+        negatives = [
+            a
+            for a in np.argsort(-loss[i], kind="stable")
+            if box_weights[i, a] == 0 and class_weights[i, a] > 0
+        ][: int(ratio * len(positives))]
+        expected[i, [*positives, *negatives]] = 1
+        num_negatives += len(negatives)
+    np.testing.assert_array_equal(is_kept, expected)
+    assert not is_kept[2].any()
+    assert {name: float(value) for name, value in summaries.items()} == {
+        "HardNegativeMiner/NumPositives": (box_weights > 0).sum() / 4,
+        "HardNegativeMiner/NumNegatives": num_negatives / 4,
+    }
+
+
+def test_the_number_of_hard_negatives_is_rounded_down():
+    loss, weights = [[9, 5, 8, 7, 6, 4]], [[0, 1, 0, 0, 0, 1]]
+    is_kept, _ = mine_negatives(loss, weights, ratio=1.4)
+    np.testing.assert_array_equal(is_kept, [[1, 1, 1, 0, 0, 1]])
+
+
+def test_a_ratio_below_zero_is_refused():
+    for ratio in (-1.0, float("nan")):
+        with pytest.raises(ValueError, match="max_negatives_per_positive: "):
+            sampling.HardNegativeMiner(ratio)
