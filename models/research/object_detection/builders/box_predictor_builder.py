@@ -42,6 +42,7 @@ def build(
     num_channels: Sequence[int],
     num_anchors_per_location: Sequence[int],
     num_class_slots: int,
+    is_shape_major: bool = False,
     enforce_freeze_batchnorm: bool = False,
     dtype_policy: conv_layers.DTypePolicy = None,
 ) -> keras.layers.Layer:
@@ -53,6 +54,8 @@ def build(
         num_channels: channels of each feature map, finest first.
         num_anchors_per_location: for each feature map.
         num_class_slots: columns of the class predictions.
+        is_shape_major: the order of the anchors of a map; see
+            `predictors.rows`.
         enforce_freeze_batchnorm: freezes every normalisation.
         dtype_policy: Keras dtype policy.
 
@@ -64,9 +67,11 @@ def build(
         make = functools.partial(
             convolutional.ConvolutionalBoxPredictor,
             options=_convolutional_options(config.convolutional_box_predictor),
+            is_shape_major=is_shape_major,
         )
     else:
         shared = config.weight_shared_convolutional_box_predictor
+        _check_order(is_shape_major)
         _check_equal_numbers_of_anchors(num_anchors_per_location)
         make = functools.partial(
             weight_shared.WeightSharedConvolutionalBoxPredictor,
@@ -169,6 +174,15 @@ def _weight_shared_options(
         converts_scores_to_sigmoid=config.score_converter == config.SIGMOID,
         box_encodings_clip_range=clip_range,
     )
+
+
+def _check_order(is_shape_major: bool) -> None:
+    if is_shape_major:
+        raise errors.ConfigError(
+            f"{_WEIGHT_SHARED}: predicts by cell, but model.ssd."
+            "anchor_generator.default_box_generator.box_order is SHAPE_MAJOR; "
+            "make it CELL_MAJOR or use convolutional_box_predictor"
+        )
 
 
 def _check_equal_numbers_of_anchors(

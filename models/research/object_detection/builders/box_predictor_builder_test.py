@@ -169,6 +169,11 @@ def test_unequal_numbers_of_anchors_are_refused():
         build(num_anchors_per_location=[2, 3])
 
 
+def test_anchors_by_shape_are_refused():
+    with pytest.raises(errors.ConfigError, match="box_order is SHAPE_MAJOR"):
+        build(is_shape_major=True)
+
+
 @pytest.mark.parametrize(
     "text",
     ["", "rfcn_box_predictor {}", "mask_rcnn_box_predictor {}"],

@@ -1,7 +1,5 @@
 """Builds the detector that a config describes."""
 
-from collections.abc import Sequence
-
 import keras
 
 from object_detection.builders import (
@@ -83,7 +81,7 @@ def build(
         is_training,
         num_image_channels=num_image_channels,
         image_size_px=image_resizer.static_size_px,
-        num_anchors_per_location=anchor_generator.num_anchors_per_location,
+        anchor_generator=anchor_generator,
         dtype_policy=dtype_policy,
     )
     if quantization_settings is not None:
@@ -110,7 +108,7 @@ def _build_networks(
     *,
     num_image_channels: int,
     image_size_px: tuple[int, int] | None,
-    num_anchors_per_location: Sequence[int],
+    anchor_generator: ssd_meta_arch.AnchorGenerator,
     dtype_policy: str | keras.DTypePolicy,
 ) -> tuple[
     ssd_feature_extractor.SSDFeatureExtractor,
@@ -128,14 +126,15 @@ def _build_networks(
         config,
         feature_extractor,
         image_size_px,
-        len(num_anchors_per_location),
+        len(anchor_generator.num_anchors_per_location),
     )
     box_predictor = box_predictor_builder.build(
         config.box_predictor,
         is_training,
         num_channels=feature_extractor.feature_map_channels,
-        num_anchors_per_location=num_anchors_per_location,
+        num_anchors_per_location=anchor_generator.num_anchors_per_location,
         num_class_slots=_num_class_slots(config),
+        is_shape_major=anchor_generator.is_shape_major,
         enforce_freeze_batchnorm=config.enforce_freeze_batchnorm,
         dtype_policy=dtype_policy,
     )

@@ -68,6 +68,8 @@ class ConvolutionalBoxPredictor(keras.layers.Layer):
         hyperparams: hyperparams_lib.ConvHyperparams,
         options: Options,
         dtype: conv_layers.DTypePolicy = None,
+        *,
+        is_shape_major: bool = False,
     ) -> None:
         """Makes all variables.
 
@@ -79,8 +81,10 @@ class ConvolutionalBoxPredictor(keras.layers.Layer):
                 and has biases in any case.
             options: what to make.
             dtype: Keras dtype policy.
+            is_shape_major: the order of the anchors of a map.
         """
         super().__init__(dtype=dtype)
+        self._is_shape_major = is_shape_major
         self._num_class_slots = num_class_slots
         self._options = options
         scopes = [f"BoxPredictor_{i}/" for i in range(len(num_channels))]
@@ -106,6 +110,8 @@ class ConvolutionalBoxPredictor(keras.layers.Layer):
     ) -> tuple[Tensor, Tensor]:
         """Predicts for every anchor: map, then y, then x, then box.
 
+        Where `is_shape_major`, the order is map, then box, then y, then x.
+
         Args:
             feature_maps: [B, H_i, W_i, num_channels[i]], finest first.
             training: whether normalisations use batch statistics and dropout
@@ -122,8 +128,15 @@ class ConvolutionalBoxPredictor(keras.layers.Layer):
             )
         ]
         box_outputs, class_outputs = zip(*outputs, strict=True)
-        box_encodings = rows.join_maps(box_outputs, self._options.box_code_size)
-        class_predictions = rows.join_maps(class_outputs, self._num_class_slots)
+        box_encodings, class_predictions = (
+            rows.join_maps(
+                maps, num_columns, is_shape_major=self._is_shape_major
+            )
+            for maps, num_columns in (
+                (box_outputs, self._options.box_code_size),
+                (class_outputs, self._num_class_slots),
+            )
+        )
         if self._options.applies_sigmoid_to_scores:
             class_predictions = ops.sigmoid(class_predictions)
         return box_encodings, class_predictions
