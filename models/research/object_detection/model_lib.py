@@ -13,7 +13,7 @@ a checkpoint (`evaluate_once`), or one of each new checkpoint
 import contextlib
 import functools
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from absl import logging
 
@@ -60,6 +60,7 @@ def train_and_evaluate(
     *,
     eval_count: int = 1,
     eval_every_n_steps: int | None = None,
+    eval_steps: Collection[int] = (),
 ) -> None:
     """Trains up to `job.train_steps` with evaluations in between.
 
@@ -73,6 +74,7 @@ def train_and_evaluate(
         eval_count: evaluations at equal distances, the last at the end; 0 for
             none.
         eval_every_n_steps: more of them, at every multiple.
+        eval_steps: more of them, at these steps.
 
     Raises:
         DetectionError: of the kind that says what failed.
@@ -92,6 +94,7 @@ def train_and_evaluate(
                 model_dir,
             )
         due = _evaluation_steps(job.train_steps, eval_count, eval_every_n_steps)
+        due.update(step for step in eval_steps if 0 < step <= job.train_steps)
         measured = distributed.from_main(
             lambda: {
                 name: _measured_steps(model_dir, name, step)

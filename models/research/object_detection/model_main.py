@@ -24,7 +24,11 @@ from absl import flags, logging  # noqa: E402
 
 from object_detection import model_lib  # noqa: E402
 from object_detection.core import errors  # noqa: E402
-from object_detection.training import amp, distributed  # noqa: E402
+from object_detection.training import (  # noqa: E402
+    amp,
+    distributed,
+    listeners,
+)
 from object_detection.training.training_loop import RunConfig  # noqa: E402
 from object_detection.utils import (  # noqa: E402
     command,
@@ -35,7 +39,12 @@ from object_detection.utils import (  # noqa: E402
 FLAGS = flags.FLAGS
 
 # Paths may differ from machine to machine.
-_FLAGS_OF_ONE_PROCESS = {"pipeline_config_path", "model_dir", "raport_file"}
+_FLAGS_OF_ONE_PROCESS = {
+    "pipeline_config_path",
+    "model_dir",
+    "raport_file",
+    "dump_dir",
+}
 
 # What is written and read.
 flags.DEFINE_string("pipeline_config_path", None, "The pipeline config.")
@@ -102,6 +111,18 @@ flags.DEFINE_boolean(
     False,
     "Multiply learning rates by processes times --accumulate_steps.",
 )
+flags.DEFINE_list(
+    "profile_steps", None, "FIRST,LAST step to trace for TensorBoard."
+)
+flags.DEFINE_integer(
+    "dump_step", None, "Write the tensors of this step.", lower_bound=1
+)
+flags.DEFINE_boolean(
+    "dump_overflow",
+    False,
+    "Write those of the first step with NaN or infinity.",
+)
+flags.DEFINE_string("dump_dir", None, "Where to; MODEL_DIR/dump without it.")
 
 # Several processes.
 flags.DEFINE_boolean(
@@ -194,6 +215,7 @@ def _create_job(eval_set: str) -> model_lib.EstimatorAndInputs:
             save_checkpoints_steps=FLAGS.save_checkpoints_steps,
             log_steps=FLAGS.log_steps,
             save_summary_steps=FLAGS.log_steps,
+            listeners=_listeners(),
         ),
         FLAGS.pipeline_config_path,
         is_training=not FLAGS.checkpoint_dir,
@@ -212,6 +234,29 @@ def _create_job(eval_set: str) -> model_lib.EstimatorAndInputs:
         scale_lr=FLAGS.scale_lr,
         compress_gradients=FLAGS.fp16_allreduce,
     )
+
+
+def _listeners() -> tuple[listeners.TrainingListener, ...]:
+    found = []
+    if FLAGS.profile_steps:
+        try:
+            first_step, last_step = map(int, FLAGS.profile_steps)
+        except ValueError:
+            raise errors.ConfigError(
+                "--profile_steps: expected two numbers, FIRST,LAST, got "
+                f"{','.join(FLAGS.profile_steps)}"
+            ) from None
+        log_dir = os.path.join(FLAGS.model_dir, "train")
+        found.append(listeners.Profiler(log_dir, first_step, last_step))
+    if FLAGS.dump_step or FLAGS.dump_overflow:
+        found.append(
+            listeners.TensorDump(
+                FLAGS.dump_dir or os.path.join(FLAGS.model_dir, "dump"),
+                at_step=FLAGS.dump_step,
+                at_overflow=FLAGS.dump_overflow,
+            )
+        )
+    return tuple(found)
 
 
 def _facts(job: model_lib.EstimatorAndInputs | None) -> dict[str, str]:

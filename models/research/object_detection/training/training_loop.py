@@ -1,5 +1,6 @@
 """The loop around the training step: batches in, checkpoints and news out."""
 
+import contextlib
 import dataclasses
 import os
 import time
@@ -16,13 +17,14 @@ from object_detection.training import (
     checkpoint_manager,
     checkpoints,
     distributed,
-    fine_tune,
+    initial_state,
     progress,
     signals,
     step_in_flight,
     summaries,
     trainer,
 )
+from object_detection.training.listeners import TrainingListener
 from object_detection.training.options import TrainOptions
 from object_detection.utils import exp_utils
 
@@ -45,6 +47,7 @@ class RunConfig:
         keep_checkpoint_every_n_hours: of the others one stays this often.
         log_steps: steps between two lines of progress.
         save_summary_steps: steps between two points in TensorBoard.
+        listeners: are told of every step and checkpoint.
     """
 
     model_dir: str
@@ -54,6 +57,7 @@ class RunConfig:
     keep_checkpoint_every_n_hours: float = 10_000.0
     log_steps: int = 100
     save_summary_steps: int = 100
+    listeners: tuple[TrainingListener, ...] = ()
 
 
 class TrainingLoop:
@@ -94,10 +98,12 @@ class TrainingLoop:
             self._writer = summaries.SummaryWriter(
                 os.path.join(config.model_dir, "train")
             )
-        self.state = _restored_or_new_state(
+        self.state = initial_state.restored_or_new_state(
             model, options, config.model_dir, self._manager
         )
         self._step_fn = trainer.make_train_step(self.state)
+        for listener in config.listeners:
+            listener.begin(self.state)
         self.throughput = exp_utils.ThroughputMeter()
         self._last_save_seconds = time.monotonic()
         self._num_truncated_boxes = 0
@@ -130,15 +136,20 @@ class TrainingLoop:
         batches = self._batches_from(step, input_fn)
         self.throughput.start_step()
         rate = progress.StepRate(step)
-        with progress.Progress(
-            step,
-            max_steps,
-            total_steps,
-            self._config.log_steps,
-            is_shown=distributed.is_main_process(),
-        ) as bar:
+        with (
+            self._listeners_told_of_end(),
+            progress.Progress(
+                step,
+                max_steps,
+                total_steps,
+                self._config.log_steps,
+                is_shown=distributed.is_main_process(),
+            ) as bar,
+        ):
             for current in self._launched_steps(batches, step, max_steps, stop):
                 step = current.step
+                for listener in self._config.listeners:
+                    listener.after_step(current)
                 self.throughput.end_step(current.num_images)
                 if bar.is_due(step):
                     bar.show(step, current.num_images, *current.read())
@@ -176,6 +187,15 @@ class TrainingLoop:
             return
         path = self._manager.save(step, self.state.checkpoint_variables())
         logging.info("Saved checkpoint for step %d: %s", step, path)
+        for listener in self._config.listeners:
+            listener.after_save(step, path)
+
+    @contextlib.contextmanager
+    def _listeners_told_of_end(self) -> Iterator[None]:
+        with contextlib.ExitStack() as stack:
+            for listener in self._config.listeners:
+                stack.callback(listener.end)
+            yield
 
     def _launched_steps(
         self,
@@ -222,12 +242,15 @@ class TrainingLoop:
         labels: dict[str, Tensor],
         wants_stop: bool,
     ) -> step_in_flight.StepInFlight:
+        groundtruth = self._groundtruth_from_labels(labels)
+        for listener in self._config.listeners:
+            listener.before_step(step, features, groundtruth)
         # On CPUs the step is made here, with what it takes from the others.
         with distributed.waiting():
             result = self._step_fn(
                 features[InputDataFields.image],
                 features[InputDataFields.true_image_shape],
-                self._groundtruth_from_labels(labels),
+                groundtruth,
                 tf.constant(wants_stop),
             )
         return step_in_flight.StepInFlight(step, features, labels, result)
@@ -289,42 +312,3 @@ class TrainingLoop:
         if self.state.loss_scale is not None:
             scalars["loss_scale"] = self.state.loss_scale.scale.value
         self._writer.scalars(current.step, scalars)
-
-
-def _restored_or_new_state(
-    model: Any,
-    options: TrainOptions,
-    model_dir: str,
-    manager: checkpoint_manager.CheckpointManager | None,
-) -> trainer.TrainState:
-    """Returns the state to train on, with weights from where they come.
-
-    The main process reads them, and gives them to all.
-    """
-
-    def latest_checkpoint() -> str | None:
-        if options.fine_tune is not None:
-            fine_tune.refuse_own_directory(options.fine_tune, model_dir)
-        latest = manager.latest
-        if latest is None and options.fine_tune is not None:
-            fine_tune.initialize(
-                model.checkpoint_variables(), options.fine_tune
-            ).print()
-        return latest
-
-    latest = distributed.from_main(latest_checkpoint)
-    distributed.broadcast(model.checkpoint_variables().values())
-    # After the weights, because a moving average begins at their values.
-    state = trainer.TrainState(model, options)
-    if latest is None:
-        return state
-    missing = distributed.from_main(lambda: state.restore(latest))
-    distributed.broadcast(state.checkpoint_variables().values())
-    if missing:
-        logging.warning(
-            "%s has no %s (%d such variables); they start anew",
-            latest,
-            missing[0],
-            len(missing),
-        )
-    return state
