@@ -48,3 +48,34 @@ def test_an_empty_box_has_a_finite_code():
 def test_bad_scales_are_refused(scales, message):
     with pytest.raises(ValueError, match=message):
         faster_rcnn_box_coder.FasterRcnnBoxCoder(scales)
+
+
+# SSD of other systems has variances 0.1 and 0.2.
+SSD_CODER = faster_rcnn_box_coder.FasterRcnnBoxCoder((10.0, 10.0, 5.0, 5.0))
+
+
+def ssd_boxes(rng, num_boxes):
+    """Returns (cx, cy, w, h), and the same as yxyx."""
+    boxes = rng.uniform([0, 0, 0.02, 0.05], [1, 1, 1, 0.7], (num_boxes, 4))
+    cx, cy, w, h = boxes.T
+    corners = np.stack([cy - h / 2, cx - w / 2, cy + h / 2, cx + w / 2], -1)
+    return boxes, corners.astype(np.float32)
+
+
+def test_codes_of_ssd_are_divided_by_their_variances():
+    rng = np.random.default_rng(5)
+    boxes, corners = ssd_boxes(rng, 50)
+    anchors, anchor_corners = ssd_boxes(rng, 50)
+    (gx, gy, gw, gh), (ax, ay, aw, ah) = boxes.T, anchors.T
+    expected = [
+        10 * (gy - ay) / ah,
+        10 * (gx - ax) / aw,
+        np.log(gh / ah) / 0.2,
+        np.log(gw / aw) / 0.2,
+    ]
+    codes = SSD_CODER.encode_boxes(corners, anchor_corners)
+    np.testing.assert_allclose(
+        codes, np.stack(expected, -1), rtol=1e-4, atol=1e-4
+    )
+    decoded = SSD_CODER.decode_boxes(codes, anchor_corners)
+    np.testing.assert_allclose(decoded, corners, rtol=0, atol=1e-5)

@@ -46,4 +46,5 @@ def _build_argmax(
         negatives_lower_than_unmatched=config.negatives_lower_than_unmatched,
         force_match_for_each_row=config.force_match_for_each_row,
         disjoint_similarity=disjoint_similarity,
+        strict_threshold=config.strict_threshold,
     )

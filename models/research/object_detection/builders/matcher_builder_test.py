@@ -32,6 +32,11 @@ def match(text, similarity=SIMILARITY, **arguments):
             "matched_threshold: 0.97 force_match_for_each_row: true",
             [0, UNMATCHED, IGNORED, UNMATCHED],
         ),
+        (
+            "matched_threshold: 0.6 strict_threshold: true "
+            "unmatched_threshold: 0.4",
+            [1, UNMATCHED, IGNORED, UNMATCHED],
+        ),
         ("ignore_thresholds: true", [1, 0, 1, 0]),
         # Thresholds that are ignored cannot contradict each other.
         ("ignore_thresholds: true unmatched_threshold: 0.7", [1, 0, 1, 0]),

@@ -34,6 +34,8 @@ class ArgMaxMatcher:
             common; None for a similarity of which all pairs have some. A box
             that has nothing in common with any anchor is not forced: it has no
             best one. (The original gave it anchor 0.)
+        strict_threshold: an anchor that is at `matched_threshold` is not
+            matched, and one at `unmatched_threshold` is a negative.
     """
 
     matched_threshold: float | None
@@ -41,6 +43,7 @@ class ArgMaxMatcher:
     negatives_lower_than_unmatched: bool = True
     force_match_for_each_row: bool = False
     disjoint_similarity: float | None = 0.0
+    strict_threshold: bool = False
 
     def __post_init__(self) -> None:
         if self.matched_threshold is None:
@@ -108,15 +111,16 @@ class ArgMaxMatcher:
         below, between = matcher.UNMATCHED, matcher.IGNORED
         if not self.negatives_lower_than_unmatched:
             below, between = between, below
+        reaches = ops.greater if self.strict_threshold else ops.greater_equal
         without_row_BA = ops.where(
-            best_value_BA < self._unmatched_threshold, below, between
+            reaches(best_value_BA, self._unmatched_threshold), between, below
         )
         # An image without a real box shows background only.
         without_row_BA = ops.where(
             best_value_BA > -float("inf"), without_row_BA, matcher.UNMATCHED
         )
         return ops.where(
-            best_value_BA >= self.matched_threshold,
+            reaches(best_value_BA, self.matched_threshold),
             best_row_BA,
             ops.cast(without_row_BA, "int32"),
         )

@@ -30,6 +30,18 @@ def test_thresholds_by_hand():
     assert match(matcher) == [0, 1, IGNORED, 0, UNMATCHED, 0]
 
 
+def test_strict_thresholds_by_hand():
+    # 0.5 is not above 0.5, nor is 0.3 above 0.3.
+    similarity = np.float32([[0.9, 0.5, 0.3, 0.29, 0.31, 0.51]])
+    matcher = argmax_matcher.ArgMaxMatcher(0.5, 0.3, strict_threshold=True)
+    assert match(matcher, similarity) == [
+        0, IGNORED, UNMATCHED, UNMATCHED, IGNORED, 0
+    ]  # fmt: skip
+    # Of one threshold, what is at it shows background.
+    matcher = argmax_matcher.ArgMaxMatcher(0.5, strict_threshold=True)
+    assert match(matcher, similarity) == [0] + [UNMATCHED] * 4 + [0]
+
+
 def test_swapped_roles_below_and_between():
     matcher = argmax_matcher.ArgMaxMatcher(
         0.5, 0.3, negatives_lower_than_unmatched=False

@@ -74,7 +74,10 @@ def _check_thresholds(ssd: ssd_pb2.Ssd) -> None:
         and not matcher.ignore_thresholds
         and not matcher.force_match_for_each_row
     )
-    if uses_threshold and matcher.matched_threshold > greatest:
+    never_matches = matcher.matched_threshold > greatest or (
+        matcher.strict_threshold and matcher.matched_threshold == greatest
+    )
+    if uses_threshold and never_matches:
         raise errors.ConfigError(
             "model.ssd.matcher.argmax_matcher.matched_threshold: no box would "
             f"ever match, as {similarity} is at most {greatest:g}, got "

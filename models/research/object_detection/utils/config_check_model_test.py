@@ -74,6 +74,8 @@ def test_levels_of_anchors_and_maps_must_agree():
     ("similarity", "threshold", "is_refused"),
     [
         ("iou_similarity {}", 1, False),
+        ("iou_similarity {}", "1 strict_threshold: true", True),
+        ("iou_similarity {}", "0.9 strict_threshold: true", False),
         ("iou_similarity {}", 1.5, True),
         ("neg_sq_dist_similarity {}", 0.5, True),
         ("neg_sq_dist_similarity {}", -0.1, False),
