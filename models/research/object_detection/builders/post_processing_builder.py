@@ -37,6 +37,9 @@ def build(
             iou_threshold=nms.iou_threshold,
             max_detections_per_class=nms.max_detections_per_class,
             max_total_detections=nms.max_total_detections,
+            max_candidates_per_class=nms.max_candidates_per_class,
+            max_candidates=nms.max_candidates,
+            is_one_class_per_anchor=nms.one_class_per_anchor,
         )
     except ValueError as error:
         raise errors.ConfigError(

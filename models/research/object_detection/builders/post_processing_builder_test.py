@@ -63,10 +63,20 @@ def test_score_converters(scale):
         ("max_detections_per_class: 2", [2, 1, 0.25]),
         ("max_detections_per_class: 2 max_total_detections: 2", [2, 1]),
         ("use_static_shapes: true", [2, 1, 0.5, 0.25]),
+        ("max_candidates_per_class: 1", [2, 0.25]),
+        ("max_candidates: 3", [2, 1, 0.5]),
     ],
 )
 def test_each_field_of_the_suppression_has_its_effect(fields, expected):
     np.testing.assert_allclose(scores(nms(fields)), expected)
+
+
+def test_one_class_per_anchor_has_its_effect():
+    # The last anchor has two classes.
+    logits = np.where(LOGITS == -1, 0.125, LOGITS)
+    np.testing.assert_allclose(scores("", logits), [2, 1, 0.5, 0.25, 0.125])
+    found = scores(nms("one_class_per_anchor: true"), logits)
+    np.testing.assert_allclose(found, [2, 1, 0.5, 0.25])
 
 
 def test_without_a_background_column_all_are_classes():
@@ -81,6 +91,11 @@ def test_without_a_background_column_all_are_classes():
         ("logit_scale: 0", "model.ssd.post_processing.logit_scale: .* got 0"),
         (nms("iou_threshold: 1.5"), "iou_threshold"),
         (nms("max_detections_per_class: 0"), "max_detections_per_class"),
+        (nms("max_candidates: -1"), "max_candidates: .* got -1"),
+        (
+            nms("max_candidates_per_class: -1"),
+            "max_candidates_per_class: .* got -1",
+        ),
         (
             nms("max_detections_per_class: 9 max_total_detections: 8"),
             "model.ssd.post_processing.batch_non_max_suppression"

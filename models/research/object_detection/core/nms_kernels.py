@@ -40,12 +40,15 @@ class Kept(NamedTuple):
         pair: int32 [B, D + 1], the visible pairs in order of score; the last
             takes what is thrown away.
         num_pairs: int32 [B], how many are used, D at most.
+        num_visited: int32 [B, C], candidates of each class that were decided
+            on; counted where there is a limit to them.
     """
 
     class_boxes: Tensor
     class_count: Tensor
     pair: Tensor
     num_pairs: Tensor
+    num_visited: Tensor
 
 
 class Cursor(NamedTuple):
@@ -54,10 +57,32 @@ class Cursor(NamedTuple):
     Attributes:
         score: float32 [B].
         pair: int32 [B].
+        num_ranked: int32 scalar, pairs ranked so far of each image.
     """
 
     score: Tensor
     pair: Tensor
+    num_ranked: Tensor
+
+
+class Limits(NamedTuple):
+    """When a sweep may leave candidates aside, and when it ends.
+
+    Attributes:
+        iou_threshold: a box is dropped above it, not at it.
+        max_per_class: P, boxes kept of a class, visible or not.
+        max_total: D, boxes returned for an image.
+        max_candidates_per_class: only so many of the best pairs of a class
+            are candidates; 0 for all.
+        max_candidates: only so many of the best pairs of an image are; 0 for
+            all.
+    """
+
+    iou_threshold: float
+    max_per_class: int
+    max_total: int
+    max_candidates_per_class: int = 0
+    max_candidates: int = 0
 
 
 class Ranked(NamedTuple):
@@ -82,10 +107,7 @@ def sweep(
     boxes_BA4: Tensor,
     scores_BCA: Tensor,
     is_visible_BA: Tensor,
-    *,
-    iou_threshold: float,
-    max_per_class: int,
-    max_total: int,
+    limits: Limits,
 ) -> tuple[Tensor, Tensor]:
     """Keeps the best boxes that no better box of their class overlaps.
 
@@ -95,9 +117,7 @@ def sweep(
             candidates.
         is_visible_BA: bool [B, A]; boxes that are not visible suppress others
             and count for `max_per_class`, but are not returned.
-        iou_threshold: a box is dropped above it, not at it.
-        max_per_class: P, boxes kept of a class, visible or not.
-        max_total: D, boxes returned for an image.
+        limits: how much is kept.
 
     Returns:
         int32 [B, D] pairs in order of falling score, padded with 0; int32 [B]
@@ -111,7 +131,9 @@ def sweep(
 
     def is_unfinished(cursor: Cursor, kept: Kept) -> Tensor:
         return ops.any(
-            ops.logical_and(cursor.score >= 0, kept.num_pairs < max_total)
+            ops.logical_and(
+                cursor.score >= 0, kept.num_pairs < limits.max_total
+            )
         )
 
     def run_round(cursor: Cursor, kept: Kept) -> tuple[Cursor, Kept]:
@@ -125,6 +147,11 @@ def sweep(
         scores_BR, pairs_BR = top_k_of_many(
             ops.where(comes_later_BN, scores_BN, -1.0), round_size
         )
+        if limits.max_candidates:
+            rank_R = cursor.num_ranked + ops.arange(round_size, dtype="int32")
+            scores_BR = ops.where(
+                rank_R < limits.max_candidates, scores_BR, -1.0
+            )
         # Padding, which never is a candidate, may point beyond the last.
         pairs_BR = ops.minimum(pairs_BR, num_classes * num_anchors - 1)
         anchors_BR = pairs_BR % num_anchors
@@ -135,18 +162,24 @@ def sweep(
             boxes=gather.take_rows(boxes_BA4, anchors_BR),
             is_visible=gather.take_rows(is_visible_BA, anchors_BR),
         )
-        kept = _sweep_round(ranked, kept, iou_threshold)
-        return Cursor(scores_BR[:, -1], pairs_BR[:, -1]), kept
+        cursor = Cursor(
+            scores_BR[:, -1], pairs_BR[:, -1], cursor.num_ranked + round_size
+        )
+        return cursor, _sweep_round(ranked, kept, limits)
 
     start = Cursor(
         score=ops.full((num_images,), float("inf"), dtype="float32"),
         pair=ops.full((num_images,), -1, dtype="int32"),
+        num_ranked=ops.convert_to_tensor(0, "int32"),
     )
     nothing = Kept(
-        class_boxes=ops.zeros((num_images, num_classes, max_per_class + 1, 4)),
+        class_boxes=ops.zeros(
+            (num_images, num_classes, limits.max_per_class + 1, 4)
+        ),
         class_count=ops.zeros((num_images, num_classes), dtype="int32"),
-        pair=ops.zeros((num_images, max_total + 1), dtype="int32"),
+        pair=ops.zeros((num_images, limits.max_total + 1), dtype="int32"),
         num_pairs=ops.zeros((num_images,), dtype="int32"),
+        num_visited=ops.zeros((num_images, num_classes), dtype="int32"),
     )
     _, kept = ops.while_loop(is_unfinished, run_round, (start, nothing))
     return kept.pair[:, :-1], kept.num_pairs
@@ -204,10 +237,9 @@ def _pad_scores(scores_BN: Tensor) -> Tensor:
     return ops.concatenate([scores_BN, padding], axis=1)
 
 
-def _sweep_round(ranked: Ranked, kept: Kept, iou_threshold: float) -> Kept:
+def _sweep_round(ranked: Ranked, kept: Kept, limits: Limits) -> Kept:
     """Goes through ranked pairs block by block until enough are kept."""
     num_blocks = ranked.scores.shape[1] // BLOCK_SIZE
-    max_total = kept.pair.shape[1] - 1
     blocks = Ranked(
         *(
             ops.reshape(x, (-1, num_blocks, BLOCK_SIZE, *x.shape[2:]))
@@ -219,12 +251,14 @@ def _sweep_round(ranked: Ranked, kept: Kept, iou_threshold: float) -> Kept:
         has_next = ops.take(
             blocks.scores[:, :, 0], ops.minimum(i, num_blocks - 1), axis=1
         )
-        is_wanted = ops.logical_and(has_next >= 0, kept.num_pairs < max_total)
+        is_wanted = ops.logical_and(
+            has_next >= 0, kept.num_pairs < limits.max_total
+        )
         return ops.logical_and(i < num_blocks, ops.any(is_wanted))
 
     def run_block(i: Tensor, kept: Kept) -> tuple[Tensor, Kept]:
         block = Ranked(*(ops.take(x, i, axis=1) for x in blocks))
-        return i + 1, _sweep_block(block, kept, iou_threshold)
+        return i + 1, _sweep_block(block, kept, limits)
 
     _, kept = ops.while_loop(
         is_unfinished, run_block, (ops.convert_to_tensor(0, "int32"), kept)
@@ -232,28 +266,39 @@ def _sweep_round(ranked: Ranked, kept: Kept, iou_threshold: float) -> Kept:
     return kept
 
 
-def _sweep_block(block: Ranked, kept: Kept, iou_threshold: float) -> Kept:
+def _sweep_block(block: Ranked, kept: Kept, limits: Limits) -> Kept:
     """Decides on all pairs of a block and adds the kept ones."""
-    max_per_class = kept.class_boxes.shape[2] - 1
-    max_total = kept.pair.shape[1] - 1
+    iou_threshold, max_per_class, max_total, *_ = limits
     count_BJ = gather.take_rows(kept.class_count, block.class_ids)
     earlier_BJP4 = gather.take_rows(kept.class_boxes, block.class_ids)
     earlier_BJP4 = earlier_BJP4[:, :, :max_per_class]
     iou_BJ1P = box_ops.pairwise_iou(block.boxes[:, :, None], earlier_BJP4)
     is_free_BJ = ops.logical_not(ops.any(iou_BJ1P > iou_threshold, axis=(2, 3)))
-    is_candidate_BJ = ops.logical_and(is_free_BJ, block.scores >= 0)
+    is_scored_BJ = block.scores >= 0
+    is_candidate_BJ = ops.logical_and(is_free_BJ, is_scored_BJ)
 
     same_class_BJJ = ops.equal(
         block.class_ids[:, :, None], block.class_ids[:, None, :]
     )
     row_J = ops.arange(BLOCK_SIZE, dtype="int32")
     rival_BJJ = ops.logical_and(same_class_BJJ, row_J[:, None] < row_J)
+    num_visited_BC = kept.num_visited
+    if limits.max_candidates_per_class:
+        num_visited_BJ = gather.take_rows(
+            num_visited_BC, block.class_ids
+        ) + _count_before(is_scored_BJ, rival_BJJ)
+        is_candidate_BJ = ops.logical_and(
+            is_candidate_BJ, num_visited_BJ < limits.max_candidates_per_class
+        )
+        num_visited_BC += _count_by_class(
+            is_scored_BJ, block.class_ids, num_visited_BC.shape[1]
+        )
     overlaps_BJJ = ops.logical_and(
         rival_BJJ,
         box_ops.pairwise_iou(block.boxes, block.boxes) > iou_threshold,
     )
     is_kept_BJ = greedy_keep(is_candidate_BJ, overlaps_BJJ)
-    num_before_BJ = _count_kept_before(is_kept_BJ, rival_BJJ)
+    num_before_BJ = _count_before(is_kept_BJ, rival_BJJ)
     slot_BJ = count_BJ + num_before_BJ
     is_kept_BJ = ops.logical_and(is_kept_BJ, slot_BJ < max_per_class)
 
@@ -262,13 +307,8 @@ def _sweep_block(block: Ranked, kept: Kept, iou_threshold: float) -> Kept:
     position_BJ = kept.num_pairs[:, None] + ops.cumsum(shown_BJ, axis=1) - 1
     is_shown_BJ = ops.logical_and(is_shown_BJ, position_BJ < max_total)
     image_BJ = ops.cumsum(ops.ones_like(position_BJ), axis=0) - 1
-    num_new_BC = ops.sum(
-        ops.one_hot(
-            ops.where(is_kept_BJ, block.class_ids, -1),
-            kept.class_count.shape[1],
-            dtype="int32",
-        ),
-        axis=1,
+    num_new_BC = _count_by_class(
+        is_kept_BJ, block.class_ids, kept.class_count.shape[1]
     )
     return Kept(
         class_boxes=write_slots(
@@ -287,6 +327,7 @@ def _sweep_block(block: Ranked, kept: Kept, iou_threshold: float) -> Kept:
         num_pairs=ops.minimum(
             kept.num_pairs + ops.sum(shown_BJ, axis=1), max_total
         ),
+        num_visited=num_visited_BC,
     )
 
 
@@ -322,9 +363,19 @@ def greedy_keep(is_candidate_BJ: Tensor, overlaps_BJJ: Tensor) -> Tensor:
     return ops.while_loop(is_unsettled, ask_again, answers)[1]
 
 
-def _count_kept_before(is_kept_BJ: Tensor, rival_BJJ: Tensor) -> Tensor:
-    counts_BJJ = ops.logical_and(is_kept_BJ[:, :, None], rival_BJJ)
+def _count_before(is_it_BJ: Tensor, rival_BJJ: Tensor) -> Tensor:
+    counts_BJJ = ops.logical_and(is_it_BJ[:, :, None], rival_BJJ)
     return ops.sum(ops.cast(counts_BJJ, "int32"), axis=1)
+
+
+def _count_by_class(
+    is_it_BJ: Tensor, class_ids_BJ: Tensor, num_classes: int
+) -> Tensor:
+    """Returns int32 [B, C]: of how many pairs it is true."""
+    one_hot_BJC = ops.one_hot(
+        ops.where(is_it_BJ, class_ids_BJ, -1), num_classes, dtype="int32"
+    )
+    return ops.sum(one_hot_BJC, axis=1)
 
 
 def write_slots(

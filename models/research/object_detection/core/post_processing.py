@@ -43,12 +43,20 @@ class NmsParams:
             class is above it is dropped.
         max_detections_per_class: at most `max_total_detections`.
         max_total_detections: D.
+        max_candidates_per_class: only so many boxes of a class, best first,
+            are candidates; 0 for all.
+        max_candidates: only so many of all classes are; 0 for all.
+        is_one_class_per_anchor: whether an anchor is a candidate of its best
+            class alone, the first of equals.
     """
 
     score_threshold: float
     iou_threshold: float
     max_detections_per_class: int
     max_total_detections: int
+    max_candidates_per_class: int = 0
+    max_candidates: int = 0
+    is_one_class_per_anchor: bool = False
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.iou_threshold <= 1.0:
@@ -62,6 +70,10 @@ class NmsParams:
                 f"max_total_detections {self.max_total_detections}, got "
                 f"{self.max_detections_per_class}"
             )
+        for name in ("max_candidates_per_class", "max_candidates"):
+            limit = getattr(self, name)
+            if limit < 0:
+                raise ValueError(f"{name}: must be at least 0, got {limit}")
 
 
 def multiclass_nms(
@@ -88,18 +100,23 @@ def multiclass_nms(
     is_candidate_BAC = ops.logical_and(
         scores_BAC > params.score_threshold, scores_BAC >= 0.0
     )
-    candidate_BCA = ops.transpose(
-        ops.where(is_candidate_BAC, scores_BAC, -1.0), (0, 2, 1)
-    )
+    candidate_BAC = ops.where(is_candidate_BAC, scores_BAC, -1.0)
+    if params.is_one_class_per_anchor:
+        candidate_BAC = _only_best_class(candidate_BAC)
+    candidate_BCA = ops.transpose(candidate_BAC, (0, 2, 1))
     clipped_BA4 = box_ops.clip_yxyx(boxes_BA4, clip_window_B4[:, None])
     num_anchors = boxes_BA4.shape[1] or params.max_detections_per_class
     pairs_BD, num_B = nms_kernels.sweep(
         boxes_BA4,
         candidate_BCA,
         box_ops.area_yxyx(clipped_BA4) > 0.0,
-        iou_threshold=params.iou_threshold,
-        max_per_class=min(params.max_detections_per_class, num_anchors),
-        max_total=params.max_total_detections,
+        nms_kernels.Limits(
+            iou_threshold=params.iou_threshold,
+            max_per_class=min(params.max_detections_per_class, num_anchors),
+            max_total=params.max_total_detections,
+            max_candidates_per_class=params.max_candidates_per_class,
+            max_candidates=params.max_candidates,
+        ),
     )
     is_used_BD = (
         ops.arange(params.max_total_detections, dtype="int32") < num_B[:, None]
@@ -119,6 +136,13 @@ def multiclass_nms(
         num_detections=ops.cast(num_B, "float32"),
         anchor_index=ops.where(is_used_BD, anchor_BD, 0),
     )
+
+
+def _only_best_class(scores_BAC: Tensor) -> Tensor:
+    """Makes all scores of an anchor but the highest negative."""
+    best_BA1 = ops.argmax(scores_BAC, axis=-1, keepdims=True)
+    class_C = ops.arange(scores_BAC.shape[-1], dtype=best_BA1.dtype)
+    return ops.where(ops.equal(class_C, best_BA1), scores_BAC, -1.0)
 
 
 def identity(logits: Tensor) -> Tensor:

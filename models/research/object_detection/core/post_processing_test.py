@@ -228,9 +228,124 @@ def test_top_k_of_many_is_top_k(num_values, k):
     np.testing.assert_array_equal(found, np.take_along_axis(values, order, 1))
 
 
+def pairs_of(scores, threshold):
+    """Returns (score, class, anchor) above it, best first."""
+    pairs = [
+        (score, class_id, anchor)
+        for anchor, row in enumerate(scores)
+        for class_id, score in enumerate(row)
+        if score > threshold
+    ]
+    return sorted(pairs, key=lambda pair: (-pair[0], *pair[1:]))
+
+
+def suppress_pairs(boxes, pairs, threshold, limit):
+    kept_pairs = []
+    for score, class_id, anchor in pairs:
+        if all(
+            other != class_id or iou(boxes[anchor], boxes[i]) <= threshold
+            for _, other, i in kept_pairs
+        ):
+            kept_pairs.append((score, class_id, anchor))
+    return [(round(float(s), 4), c) for s, c, _ in kept_pairs[:limit]]
+
+
+def clustered(seed, num_anchors):
+    """Returns boxes in clusters, and scores of which many are equal."""
+    rng = np.random.default_rng(seed)
+    boxes = random_boxes(rng, (2, 60))[:, rng.integers(0, 60, num_anchors)]
+    boxes = boxes + rng.uniform(-0.02, 0.02, boxes.shape).astype(np.float32)
+    scores = rng.random((2, num_anchors, 4)) ** 2
+    return boxes, np.float32(np.round(scores, 2))
+
+
+@pytest.mark.parametrize("limit, num_anchors", [(1, 90), (20, 90), (60, 150)])
+def test_only_the_best_of_a_class_are_candidates(limit, num_anchors):
+    # NVIDIA's SSD300: the best of a class, suppressed, the best of all.
+    boxes, scores = clustered(11, num_anchors)
+    found = suppress(
+        boxes,
+        scores,
+        score_threshold=0.05,
+        iou_threshold=0.8,
+        max_candidates_per_class=limit,
+        max_detections_per_class=150,
+        max_total_detections=400,
+    )
+    for image in range(2):
+        pairs = pairs_of(scores[image], 0.05)
+        best = [
+            pair
+            for class_id in range(4)
+            for pair in [p for p in pairs if p[1] == class_id][:limit]
+        ]
+        best.sort(key=lambda pair: (-pair[0], *pair[1:]))
+        expected = suppress_pairs(boxes[image], best, 0.8, 400)
+        assert kept(found, image) == expected
+        everything = suppress_pairs(boxes[image], pairs, 0.8, 400)
+        assert len(best) < len(pairs) and expected != everything
+
+
+@pytest.mark.parametrize("limit", [1, 40, 130, 1500])
+def test_only_the_best_of_all_classes_are_candidates(limit, monkeypatch):
+    # Of several rounds, too.
+    monkeypatch.setattr(nms_kernels, "ROUND_SIZE", 128)
+    boxes, scores = clustered(12, 300)
+    found = suppress(
+        boxes,
+        scores,
+        score_threshold=0.3,
+        max_candidates=limit,
+        max_detections_per_class=200,
+        max_total_detections=200,
+    )
+    for image in range(2):
+        pairs = pairs_of(scores[image], 0.3)
+        assert 130 < len(pairs) < 1500
+        assert kept(found, image) == suppress_pairs(
+            boxes[image], pairs[:limit], 0.5, 200
+        )
+
+
+@pytest.mark.parametrize("limit", [0, 30])
+def test_an_anchor_is_a_candidate_of_its_best_class(limit):
+    # SSD-VGG: argmax, the best of all, then suppressed class by class.
+    boxes, scores = clustered(13, 90)
+    found = suppress(
+        boxes,
+        scores,
+        score_threshold=0.2,
+        iou_threshold=0.45,
+        max_candidates=limit,
+        is_one_class_per_anchor=True,
+        max_detections_per_class=200,
+        max_total_detections=200,
+    )
+    for image in range(2):
+        best = scores[image].argmax(1)
+        only_best = np.where(np.arange(4) == best[:, None], scores[image], 0)
+        pairs = pairs_of(only_best, 0.2)
+        assert 30 < len(pairs) <= 90
+        expected = suppress_pairs(
+            boxes[image], pairs[: limit or None], 0.45, 200
+        )
+        assert kept(found, image) == expected
+        index = found.anchor_index[image, : len(expected)]
+        assert len(set(np.asarray(index))) == len(expected)
+
+
+def test_nan_hides_no_other_class_of_its_anchor():
+    boxes = [[[0, 0, 0.2, 0.1]]]
+    scores = [[[0.3, np.nan, 0.5]]]
+    found = suppress(boxes, scores, is_one_class_per_anchor=True)
+    assert kept(found) == [(0.5, 2)]
+
+
 @pytest.mark.parametrize(
     "params",
     [
+        {"max_candidates_per_class": -1},
+        {"max_candidates": -1},
         {"iou_threshold": 1.5},
         {"iou_threshold": -0.1},
         {"max_detections_per_class": 0},
