@@ -99,6 +99,7 @@ def build(
         target_assigner=assigner,
         detection_loss=detection_loss,
         post_processor=post_processor,
+        background_class_last=config.background_class_last,
     )
 
 
@@ -230,4 +231,10 @@ def _check(config: ssd_pb2.Ssd) -> None:
         raise errors.ConfigError(
             "model.ssd.explicit_background_class: true needs "
             "model.ssd.add_background_class: false, got true, its default"
+        )
+    if config.background_class_last and not _has_background_column(config):
+        raise errors.ConfigError(
+            "model.ssd.background_class_last: true needs a background; set "
+            "model.ssd.add_background_class or "
+            "model.ssd.explicit_background_class: true, got false for both"
         )

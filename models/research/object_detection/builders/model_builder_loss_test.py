@@ -3,10 +3,6 @@ import functools
 import numpy as np
 import pytest
 
-from object_detection.builders import (
-    box_predictor_builder,
-    feature_extractor_builder,
-)
 from object_detection.builders.small_detector import (
     IMAGES,
     NUM_ANCHORS,
@@ -43,25 +39,6 @@ def losses_of(model, groundtruth, training=None, num_class_slots=4):
             losses[LossFields.classification_loss],
         ]
     )
-
-
-@pytest.fixture
-def networks_built_once(monkeypatch):
-    """Keeps networks, which take the time, for builds that differ elsewhere."""
-
-    def build_once(build):
-        built = {}
-
-        def build_or_get(config, *arguments, **settings):
-            key = f"{config} {arguments} {settings}"
-            if key not in built:
-                built[key] = build(config, *arguments, **settings)
-            return built[key]
-
-        return build_or_get
-
-    for builder in (feature_extractor_builder, box_predictor_builder):
-        monkeypatch.setattr(builder, "build", build_once(builder.build))
 
 
 def losses_with(overrides):

@@ -78,6 +78,7 @@ class SSDMetaArch:
         target_assigner: target_assigner.TargetAssigner,
         detection_loss: detection_loss.DetectionLoss,
         post_processor: post_processing.PostProcessor,
+        background_class_last: bool = False,
     ) -> None:
         self.num_classes = num_classes
         self.is_training = is_training
@@ -89,6 +90,7 @@ class SSDMetaArch:
         self._target_assigner = target_assigner
         self._detection_loss = detection_loss
         self._post_processor = post_processor
+        self._background_class_last = background_class_last
 
     def preprocess(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Resizes and normalises images.
@@ -126,7 +128,9 @@ class SSDMetaArch:
         Returns:
             By the keys of `PredictionFields`: box_encodings float32 [B, A,
             code_size], class_predictions_with_background float32 [B, A, K]
-            (logits), anchors float32 [A, 4] yxyx, image_size float32 [2].
+            (logits; a background is the first column, or the last one where
+            `background_class_last`), anchors float32 [A, 4] yxyx, image_size
+            float32 [2].
 
         Raises:
             ValueError: the predictor has another number of anchors than the
@@ -210,7 +214,7 @@ class SSDMetaArch:
         anchors_A4 = predictions[PredictionFields.anchors]
         reduced = self._detection_loss.reduce(
             predictions[PredictionFields.box_encodings],
-            predictions[PredictionFields.class_predictions_with_background],
+            self._background_first(predictions),
             self._target_assigner.assign_targets(
                 anchors_A4, groundtruth, training
             ),
@@ -284,7 +288,7 @@ class SSDMetaArch:
         )
         detections = self._post_processor.detect(
             boxes_BA4,
-            predictions[PredictionFields.class_predictions_with_background],
+            self._background_first(predictions),
             ops.concatenate([ops.zeros_like(share_B2), share_B2], axis=1),
         )
         results = {
@@ -300,7 +304,7 @@ class SSDMetaArch:
         return results
 
     def class_scores(self, predictions: Mapping[str, Tensor]) -> Tensor:
-        """Returns float32 [B, A, K], the scores of all classes.
+        """Returns float32 [B, A, K], scores in the order of the predictions.
 
         Args:
             predictions: from `predict`.
@@ -308,6 +312,18 @@ class SSDMetaArch:
         return self._post_processor.scores(
             predictions[PredictionFields.class_predictions_with_background]
         )
+
+    def _background_first(self, predictions: Mapping[str, Tensor]) -> Tensor:
+        """Returns float32 [B, A, K] logits as losses and detections are made.
+
+        Everything but the predictions has a background in the first column.
+        """
+        logits_BAK = predictions[
+            PredictionFields.class_predictions_with_background
+        ]
+        if self._background_class_last:
+            logits_BAK = ops.roll(logits_BAK, 1, axis=-1)
+        return logits_BAK
 
     def _decode_keypoints(
         self,
