@@ -63,6 +63,9 @@ class SSDMetaArch:
     Attributes:
         num_classes: without the background.
         is_training: whether `predict` trains unless it is told.
+        feature_extractor: from images to feature maps.
+        box_predictor: from feature maps to predictions.
+        anchor_generator: makes the anchors of the maps.
     """
 
     def __init__(
@@ -84,9 +87,9 @@ class SSDMetaArch:
         self.is_training = is_training
         self._image_resizer = image_resizer
         self._num_image_channels = num_image_channels
-        self._feature_extractor = feature_extractor
-        self._box_predictor = box_predictor
-        self._anchor_generator = anchor_generator
+        self.feature_extractor = feature_extractor
+        self.box_predictor = box_predictor
+        self.anchor_generator = anchor_generator
         self._target_assigner = target_assigner
         self._detection_loss = detection_loss
         self._post_processor = post_processor
@@ -109,7 +112,7 @@ class SSDMetaArch:
 
     def normalize(self, resized_images: Tensor) -> Tensor:
         """Does the second half of `preprocess`, for images resized before."""
-        return self._feature_extractor.preprocess(resized_images)
+        return self.feature_extractor.preprocess(resized_images)
 
     def predict(
         self,
@@ -139,14 +142,14 @@ class SSDMetaArch:
         del true_image_shapes_B3  # Padding is predicted on like the rest.
         if training is None:
             training = self.is_training
-        feature_maps = self._feature_extractor(
+        feature_maps = self.feature_extractor(
             preprocessed_images, training=training
         )
-        box_encodings, class_predictions_BAK = self._box_predictor(
+        box_encodings, class_predictions_BAK = self.box_predictor(
             feature_maps, training=training
         )
         image_size = _size(preprocessed_images)
-        anchors_A4 = self._anchor_generator.generate(
+        anchors_A4 = self.anchor_generator.generate(
             [_size(feature_map) for feature_map in feature_maps], image_size
         )
         num_predicted = box_encodings.shape[1]
@@ -345,13 +348,15 @@ class SSDMetaArch:
     def regularization_loss(self) -> Tensor:
         """Returns the float32 scalar regularisation of all weights."""
         return (
-            self._feature_extractor.regularization_loss()
-            + self._box_predictor.regularization_loss()
+            self.feature_extractor.regularization_loss()
+            + self.box_predictor.regularization_loss()
         )
 
     def checkpoint_variables(self) -> dict[str, keras.Variable]:
         """Returns every variable by its name in checkpoints."""
-        return naming.checkpoint_variables(*self._networks)
+        return naming.checkpoint_variables(
+            self.feature_extractor, self.box_predictor
+        )
 
     @property
     def variables(self) -> list[keras.Variable]:
@@ -363,20 +368,26 @@ class SSDMetaArch:
         """The variables that have a gradient."""
         return [v for v in self.variables if v.trainable]
 
-    @property
-    def _networks(self) -> tuple[keras.layers.Layer, keras.layers.Layer]:
-        return self._feature_extractor, self._box_predictor
+    def feature_map_shapes(
+        self, image_size_px: tuple[int, int]
+    ) -> list[tuple[int, int, int]]:
+        """Returns height, width and channels of the maps, finest first.
+
+        Args:
+            image_size_px: height and width of the resized images.
+        """
+        feature_maps = self.feature_extractor.compute_output_spec(
+            keras.KerasTensor((1, *image_size_px, self._num_image_channels)),
+            training=False,
+        )
+        return [feature_map.shape[1:] for feature_map in feature_maps]
 
     @functools.cached_property
     def _static_anchors(self) -> Tensor:
         """float32 [A, 4]: the anchors of every image, if all have one size."""
         image_size = self._image_resizer.static_size_px
-        feature_maps = self._feature_extractor.compute_output_spec(
-            keras.KerasTensor((1, *image_size, self._num_image_channels)),
-            training=False,
-        )
-        return self._anchor_generator.generate(
-            [feature_map.shape[1:3] for feature_map in feature_maps],
+        return self.anchor_generator.generate(
+            [shape[:2] for shape in self.feature_map_shapes(image_size)],
             image_size,
         )
 
