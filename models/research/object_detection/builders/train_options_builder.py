@@ -1,5 +1,7 @@
 """Builds how a model is trained from a `TrainConfig`."""
 
+from absl import logging
+
 from object_detection.builders import (
     feature_extractor_builder,
     optimizer_builder,
@@ -42,14 +44,41 @@ def build(
         # The default 0 means that there is no multiplier.
         bias_gradient_factor=config.bias_grad_multiplier or 1.0,
         add_regularization_loss=config.add_regularization_loss,
+        weight_decay=config.weight_decay.weight,
+        no_decay_patterns=tuple(config.weight_decay.exclude_variables),
         update_patterns=tuple(config.update_trainable_variables),
         freeze_patterns=tuple(config.freeze_variables),
         fine_tune=_fine_tune(config, feature_extractor_type),
         use_loss_scale=compute_dtype == "float16",
+        loss_scale=_loss_scale(config, compute_dtype),
         jit_compile=allow_xla,
         num_parts=num_parts,
         compress_gradients=compress_gradients,
         summarize_gradients=config.summarize_gradients,
+    )
+
+
+def _loss_scale(
+    config: train_pb2.TrainConfig, compute_dtype: str
+) -> options.LossScaleOptions:
+    scale = config.loss_scale
+    if config.HasField("loss_scale") and compute_dtype != "float16":
+        logging.info(
+            "train_config.loss_scale: has no effect in %s, whose gradients do "
+            "not underflow",
+            compute_dtype,
+        )
+    for field in ("growth_steps", "overflows_before_shrink"):
+        if scale.is_static and scale.HasField(field):
+            raise errors.ConfigError(
+                f"train_config.loss_scale.{field}: has no effect with "
+                "is_static: true; remove one of them"
+            )
+    return options.LossScaleOptions(
+        initial=scale.initial_scale,
+        is_static=scale.is_static,
+        growth_steps=scale.growth_steps,
+        overflows_before_shrink=scale.overflows_before_shrink,
     )
 
 

@@ -1,5 +1,8 @@
 """Tests of each field's way from the config to the training options."""
 
+import dataclasses
+import logging
+
 import pytest
 from google.protobuf import text_format
 
@@ -64,6 +67,52 @@ def test_every_field_arrives():
 )
 def test_float16_alone_scales_its_loss(dtype, expected):
     assert build(compute_dtype=dtype).use_loss_scale == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", (2.0**15, False, 2000, 1)),
+        (
+            "initial_scale: 4294967296 growth_steps: 1000 "
+            "overflows_before_shrink: 2",
+            (2.0**32, False, 1000, 2),
+        ),
+        ("initial_scale: 1024 is_static: true", (1024.0, True, 2000, 1)),
+    ],
+)
+def test_the_loss_scale_is_that_of_the_config(text, expected):
+    scale = build(f"loss_scale {{ {text} }}", "float16").loss_scale
+    assert dataclasses.astuple(scale) == expected
+    assert dataclasses.astuple(build().loss_scale) == (2.0**15, False, 2000, 1)
+
+
+def test_a_loss_scale_without_effect_is_said(caplog):
+    with caplog.at_level(logging.INFO):
+        assert not build("loss_scale {}", "bfloat16").use_loss_scale
+        build("loss_scale {}", "float16")
+        build()
+    (record,) = caplog.records
+    assert "train_config.loss_scale: has no effect in bfloat16" in (
+        record.getMessage()
+    )
+
+
+@pytest.mark.parametrize("field", ["growth_steps", "overflows_before_shrink"])
+def test_a_static_scale_takes_no_rule_of_change(field):
+    with pytest.raises(
+        errors.ConfigError, match=rf"^train_config\.loss_scale\.{field}: "
+    ):
+        build(f"loss_scale {{ is_static: true {field}: 3 }}")
+
+
+def test_weight_decay():
+    assert build().weight_decay == 0.0
+    options = build(
+        "weight_decay { weight: 0.25 exclude_variables: ['.*/biases', 'b'] }"
+    )
+    assert options.weight_decay == 0.25
+    assert options.no_decay_patterns == (".*/biases", "b")
 
 
 @pytest.mark.parametrize(

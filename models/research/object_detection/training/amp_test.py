@@ -4,7 +4,7 @@ import pytest
 import tensorflow as tf
 
 from object_detection.core import errors
-from object_detection.training import amp
+from object_detection.training import amp, options
 
 
 def test_without_amp_everything_is_float32():
@@ -48,3 +48,63 @@ def test_an_overflow_starts_the_count_of_good_updates_anew():
         "loss_scale/current_loss_scale",
         "loss_scale/good_steps",
     ]
+
+
+def follow(scale, signs):
+    """Returns scale and verdict after each update: + good, x overflow."""
+    found = []
+    for sign in signs:
+        may_go_on = scale.update(tf.constant(sign == "+"))
+        found.append((float(scale.scale), bool(may_go_on)))
+    return found
+
+
+def test_the_scale_may_wait_for_several_overflows_in_a_row():
+    scale = amp.DynamicLossScale(
+        initial=4.0, growth_steps=3, overflows_before_shrink=2
+    )
+    found = follow(scale, "x+xx+++xxxxxx")
+    assert [value for value, _ in found] == [
+        4, 4, 4, 2, 2, 2, 4, 4, 2, 2, 1, 1, 1
+    ]  # fmt: skip
+    # At the floor it takes as many to give up.
+    assert [may for _, may in found] == [True] * 12 + [False]
+    assert sorted(scale.checkpoint_variables()) == [
+        "loss_scale/current_loss_scale",
+        "loss_scale/good_steps",
+        "loss_scale/overflows",
+    ]
+
+
+def test_the_scale_of_ssd_vgg():
+    scale = amp.make_loss_scale(
+        options.LossScaleOptions(2.0**32, False, 1000, 2)
+    )
+    found = [value for value, _ in follow(scale, "xx" + 1000 * "+" + "+x+xx")]
+    assert found[0] == 2.0**32
+    assert found[1:1001] == [2.0**31] * 1000
+    assert found[1001:] == [2.0**32] * 5 + [2.0**31]
+
+
+def test_a_scale_that_never_overflows_stays_finite():
+    scale = amp.DynamicLossScale(initial=2.0**125, growth_steps=1)
+    assert [value for value, _ in follow(scale, "+++")] == [2.0**126] * 3
+
+
+def test_a_static_scale_never_changes_and_overflows_so_often_at_most():
+    scale = amp.make_loss_scale(options.LossScaleOptions(1000.0, True))
+    most = amp.MAX_STATIC_OVERFLOWS
+    found = follow(scale, "++" + most * "x" + "+" + most * "x" + "x")
+    assert {value for value, _ in found} == {1000.0}
+    assert [may for _, may in found] == [True] * (3 + 2 * most) + [False]
+    # The config's scale is what counts in a run that is continued.
+    assert list(scale.checkpoint_variables()) == ["loss_scale/overflows"]
+
+
+def test_what_is_not_asked_for_stays_as_it_was():
+    scale = amp.make_loss_scale(options.LossScaleOptions())
+    found = follow(scale, 15 * "x" + "x")
+    assert [value for value, _ in found] == [
+        max(2.0 ** (14 - i), 1.0) for i in range(16)
+    ]
+    assert [may for _, may in found] == [True] * 15 + [False]

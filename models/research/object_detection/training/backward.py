@@ -42,7 +42,7 @@ def make_backward(
     model: Any,
     variables: optimizers.Variables,
     options: TrainOptions,
-    loss_scale: amp.DynamicLossScale | None,
+    loss_scale: amp.LossScale | None,
 ) -> BackwardFn:
     """Returns the function that gives a batch's `Backward`, in a graph.
 

@@ -33,6 +33,25 @@ def multiply_biases(
     }
 
 
+def add_weight_decay(
+    gradients: Mapping[str, Tensor], variables: Variables, weight: float
+) -> dict[str, Tensor]:
+    """Adds `weight * w` to the gradient of each of the variables w.
+
+    Args:
+        gradients: tensors by checkpoint name; a variable without one is left
+            alone.
+        variables: those that decay, from `select_decayed`.
+        weight: 0 leaves the gradients as they are.
+    """
+    if not weight:
+        return dict(gradients)
+    return {
+        name: g + weight * variables[name].value if name in variables else g
+        for name, g in gradients.items()
+    }
+
+
 def clip_by_global_norm(
     gradients: Mapping[str, Tensor], clip_norm: float, global_norm: Tensor
 ) -> dict[str, Tensor]:
@@ -89,9 +108,35 @@ def select_variables(
     return selected
 
 
+def select_decayed(
+    variables: Variables, exclude_patterns: Sequence[str]
+) -> dict[str, keras.Variable]:
+    """Returns the variables that weight decay pulls towards zero.
+
+    Args:
+        variables: by checkpoint name.
+        exclude_patterns: regular expressions; a name that one of them matches
+            as a whole is left out. One that matches nothing is warned about.
+
+    Raises:
+        ValueError: an expression is malformed.
+    """
+    excluded = _matching(
+        variables,
+        exclude_patterns,
+        "weight_decay.exclude_variables",
+        is_whole=True,
+    )
+    return {n: v for n, v in variables.items() if n not in excluded}
+
+
 def _matching(
-    names: Variables, patterns: Sequence[str], field: str
+    names: Variables,
+    patterns: Sequence[str],
+    field: str,
+    is_whole: bool = False,
 ) -> set[str]:
+    """Returns the names that contain a match, or are one as a whole."""
     matching = set()
     for pattern in patterns:
         try:
@@ -100,7 +145,8 @@ def _matching(
             raise ValueError(
                 f"{field}: {pattern!r} is no regular expression: {error}"
             ) from error
-        found = [name for name in names if expression.search(name)]
+        finds = expression.fullmatch if is_whole else expression.search
+        found = [name for name in names if finds(name)]
         if not found:
             logging.warning(
                 "train_config.%s: %r matches none of the %d trainable "

@@ -2,6 +2,7 @@
 
 import logging
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -62,3 +63,37 @@ def test_a_pattern_that_matches_nothing_is_warned_about(caplog):
     assert "train_config.freeze_variables: 'gamma' matches none of the 4" in (
         freeze
     )
+
+
+def test_weights_decay_unless_their_whole_name_matches(caplog):
+    variables = {
+        name: keras.Variable(2.0 * gradient)
+        for name, gradient in GRADIENTS.items()
+    }
+    with caplog.at_level(logging.WARNING):
+        decayed = gradients.select_decayed(
+            variables, [".*/biases", "BatchNorm|beta", "net/Batch.*|x"]
+        )
+    assert list(decayed) == ["net/weights", "biases_of/weights"]
+    # A part of a name is no match.
+    (message,) = (record.getMessage() for record in caplog.records)
+    assert "weight_decay.exclude_variables" in message
+    found = gradients.add_weight_decay(GRADIENTS, decayed, 0.25)
+    assert list(found) == list(GRADIENTS)
+    for name, gradient in GRADIENTS.items():
+        factor = 1.5 if name in decayed else 1.0
+        np.testing.assert_allclose(found[name], factor * gradient)
+
+
+def test_what_has_no_gradient_does_not_decay():
+    variables = {"a": keras.Variable([2.0]), "b": keras.Variable([3.0])}
+    found = gradients.add_weight_decay(
+        {"b": tf.constant([1.0])}, variables, 0.5
+    )
+    np.testing.assert_array_equal(found.pop("b"), [2.5])
+    assert not found
+
+
+def test_an_expression_of_what_does_not_decay_has_to_be_one():
+    with pytest.raises(ValueError, match="weight_decay.exclude_variables: "):
+        gradients.select_decayed(NAMES, ["("])

@@ -32,6 +32,24 @@ class FineTune:
 
 
 @dataclasses.dataclass(frozen=True)
+class LossScaleOptions:
+    """The factor that keeps float16 gradients from underflow.
+
+    Attributes:
+        initial: the first one.
+        is_static: whether it stays as it is.
+        growth_steps: updates without overflow after which it doubles.
+        overflows_before_shrink: updates with overflow, one after the other,
+            after which it halves.
+    """
+
+    initial: float = 2.0**15
+    is_static: bool = False
+    growth_steps: int = 2000
+    overflows_before_shrink: int = 1
+
+
+@dataclasses.dataclass(frozen=True)
 class TrainOptions:
     """How a model is trained.
 
@@ -42,10 +60,14 @@ class TrainOptions:
         bias_gradient_factor: multiplies the gradients of biases, before their
             norm is taken and limited.
         add_regularization_loss: whether it is part of the total loss.
+        weight_decay: what is added to the gradient of a weight, as a share of
+            the weight, before the norm is taken and limited.
+        no_decay_patterns: see `gradients.select_decayed`.
         update_patterns: see `gradients.select_variables`.
         freeze_patterns: the same.
         fine_tune: where the weights of step 0 come from, or None.
         use_loss_scale: whether to scale the loss, as float16 needs.
+        loss_scale: by what.
         jit_compile: whether XLA compiles the step.
         num_parts: how many parts a batch is taken in, one after the other; the
             update is the mean over them, as over so many processes.
@@ -59,10 +81,13 @@ class TrainOptions:
     clip_norm: float = 0.0
     bias_gradient_factor: float = 1.0
     add_regularization_loss: bool = True
+    weight_decay: float = 0.0
+    no_decay_patterns: tuple[str, ...] = ()
     update_patterns: tuple[str, ...] = ()
     freeze_patterns: tuple[str, ...] = ()
     fine_tune: FineTune | None = None
     use_loss_scale: bool = False
+    loss_scale: LossScaleOptions = LossScaleOptions()
     jit_compile: bool = False
     num_parts: int = 1
     compress_gradients: bool = False

@@ -5,6 +5,8 @@ import itertools
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from absl import logging
+
 from object_detection.core.standard_fields import InputDataFields
 from object_detection.training import distributed, trainer
 
@@ -48,6 +50,21 @@ class StepInFlight(NamedTuple):
                 [i.decode(errors="backslashreplace") for i in source_ids],
             )
         return bool(self.result.wants_stop)
+
+    def finish(self) -> bool:
+        """Does `wants_stop`, and warns of a loss scale that was too high."""
+        wants_stop = self.wants_stop()
+        scale = self.result.loss_scale
+        if scale is None or not distributed.is_main_process():
+            return wants_stop
+        if not bool(self.result.is_applied):
+            logging.warning(
+                "Step %d made no update: its gradients overflowed at a loss "
+                "scale of %g",
+                self.step,
+                float(scale),
+            )
+        return wants_stop
 
 
 def upcoming(

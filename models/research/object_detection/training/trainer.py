@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, NoReturn
 
 import keras
 import tensorflow as tf
+from absl import logging
 
 from object_detection.core import errors
 from object_detection.core.containers import Groundtruth
@@ -40,6 +41,7 @@ class StepResult(NamedTuple):
         is_fatal: bool, whether the run must stop: not applied, and not an
             overflow that a smaller loss scale mends.
         gradient_norms: float32 by variable name, when they are asked for.
+        loss_scale: float32, what the loss was multiplied by, or None.
         summaries: float32 by name, what the detector says of its loss.
         wants_stop: bool, whether any process wants to stop.
     """
@@ -51,6 +53,7 @@ class StepResult(NamedTuple):
     is_applied: Tensor
     is_fatal: Tensor
     gradient_norms: dict[str, Tensor]
+    loss_scale: Tensor | None
     summaries: dict[str, Tensor]
     wants_stop: Tensor
 
@@ -76,6 +79,11 @@ class TrainState:
                 options.update_patterns,
                 options.freeze_patterns,
             )
+            self.decayed_variables = {}
+            if options.weight_decay:
+                self.decayed_variables = gradients.select_decayed(
+                    self.trained_variables, options.no_decay_patterns
+                )
         except ValueError as error:
             raise errors.ConfigError(f"train_config: {error}") from error
         # A quantized model counts the steps itself.
@@ -85,9 +93,14 @@ class TrainState:
         )
         self.global_step.assign(0)
         self.optimizer = options.make_optimizer(self.trained_variables)
-        self.loss_scale = (
-            amp.DynamicLossScale() if options.use_loss_scale else None
-        )
+        self.loss_scale: amp.LossScale | None = None
+        if options.use_loss_scale:
+            self.loss_scale = amp.make_loss_scale(options.loss_scale)
+            logging.info(
+                "Loss scale: %g, %s",
+                options.loss_scale.initial,
+                "static" if options.loss_scale.is_static else "dynamic",
+            )
 
     def checkpoint_variables(self) -> dict[str, keras.Variable]:
         """Returns every variable by checkpoint name."""
@@ -182,8 +195,15 @@ def _update(state: TrainState, found: backward.Backward) -> dict[str, Tensor]:
     """Updates the weights; returns what `StepResult` says of it."""
     options = state.options
     learning_rate = options.learning_rate(state.global_step.value)
-    grads = _unscaled(found.gradients, state.loss_scale)
+    loss_scale = None
+    if state.loss_scale is not None:
+        # Before it is changed.
+        loss_scale = tf.identity(state.loss_scale.scale.value)
+    grads = _unscaled(found.gradients, loss_scale)
     grads = gradients.multiply_biases(grads, options.bias_gradient_factor)
+    grads = gradients.add_weight_decay(
+        grads, state.decayed_variables, options.weight_decay
+    )
     gradient_norm = tf.linalg.global_norm(list(grads.values()))
     clipped = gradients.clip_by_global_norm(
         grads, options.clip_norm, gradient_norm
@@ -207,6 +227,7 @@ def _update(state: TrainState, found: backward.Backward) -> dict[str, Tensor]:
         "is_applied": is_applied,
         "is_fatal": ~may_continue,
         "gradient_norms": _norms(grads, options.summarize_gradients),
+        "loss_scale": loss_scale,
     }
 
 
@@ -244,11 +265,11 @@ def raise_numerics_error(
 
 
 def _unscaled(
-    grads: Mapping[str, Tensor], scale: amp.DynamicLossScale | None
+    grads: Mapping[str, Tensor], loss_scale: Tensor | None
 ) -> dict[str, Tensor]:
-    if scale is None:
+    if loss_scale is None:
         return dict(grads)
-    factor = 1.0 / scale.scale.value
+    factor = 1.0 / loss_scale
     return {name: gradient * factor for name, gradient in grads.items()}
 
 

@@ -1,6 +1,7 @@
 """Tests of one training step: what it updates, and what stops it."""
 
 import functools
+import logging
 
 import keras
 import numpy as np
@@ -12,10 +13,11 @@ from object_detection.core.standard_fields import InputDataFields, LossFields
 from object_detection.training import (
     learning_schedules,
     optimizers,
+    step_in_flight,
     tiny_detector,
     trainer,
 )
-from object_detection.training.options import TrainOptions
+from object_detection.training.options import LossScaleOptions, TrainOptions
 
 WEIGHTS = "FeatureExtractor/net/weights"
 BIASES = "BoxPredictor/biases"
@@ -176,14 +178,15 @@ def test_the_loss_scale_changes_no_update():
         )
 
 
+class Overflowing(tiny_detector.TinyDetector):
+    """The loss is finite and its gradient is not."""
+
+    def regularization_loss(self):
+        biases = self.checkpoint_variables()[BIASES]
+        return keras.ops.sum(keras.ops.sqrt(biases * 0.0))
+
+
 def test_an_overflow_is_skipped_until_the_scale_is_at_its_floor():
-    class Overflowing(tiny_detector.TinyDetector):
-        """The loss is finite and its gradient is not."""
-
-        def regularization_loss(self):
-            biases = self.checkpoint_variables()[BIASES]
-            return keras.ops.sum(keras.ops.sqrt(biases * 0.0))
-
     state = make_state(Overflowing(), use_loss_scale=True)
     results, moved = make_steps(state, 17)
 
@@ -193,6 +196,23 @@ def test_an_overflow_is_skipped_until_the_scale_is_at_its_floor():
     assert [bool(r.is_fatal) for r in results] == [False] * 15 + [True] * 2
     with pytest.raises(errors.NumericsError, match="gradient norm"):
         trainer.raise_numerics_error(16, results[-1], ["a"])
+
+
+def test_an_overflow_at_a_static_scale_is_skipped_and_said(caplog):
+    scale = LossScaleOptions(1000.0, is_static=True)
+    state = make_state(Overflowing(), use_loss_scale=True, loss_scale=scale)
+    results, moved = make_steps(state, 17)
+
+    assert BIASES not in moved_names(moved)
+    assert [float(r.loss_scale) for r in results] == [1000.0] * 17
+    assert [bool(r.is_fatal) for r in results] == [False] * 15 + [True] * 2
+    with caplog.at_level(logging.WARNING):
+        step_in_flight.StepInFlight(3, {}, {}, results[2]).finish()
+        (good,), _ = make_steps(make_state(use_loss_scale=True))
+        step_in_flight.StepInFlight(4, {}, {}, good).finish()
+    (message,) = (record.getMessage() for record in caplog.records)
+    assert message.startswith("Step 3 made no update: ")
+    assert message.endswith("loss scale of 1000")
 
 
 def test_xla_computes_the_same():

@@ -79,6 +79,7 @@ WITHOUT_EFFECT = {
 NEEDS = {
     "HardExampleMiner.min_negatives_per_image": "max_negatives_per_positive",
     "Ssd.implicit_example_weight": "use_confidences_as_targets",
+    "WeightDecay.exclude_variables": "weight",
 }
 
 
@@ -124,6 +125,9 @@ RANGES = {
     "L2Regularizer.weight": _NOT_NEGATIVE,
     "Loss.classification_weight": _NOT_NEGATIVE,
     "Loss.localization_weight": _NOT_NEGATIVE,
+    "LossScale.growth_steps": _COUNT,
+    "LossScale.initial_scale": _POSITIVE,
+    "LossScale.overflows_before_shrink": _COUNT,
     "RandomNormalInitializer.stddev": _NOT_NEGATIVE,
     "SigmoidFocalClassificationLoss.alpha": Range(0, 1),
     "SigmoidFocalClassificationLoss.gamma": _NOT_NEGATIVE,
@@ -135,6 +139,7 @@ RANGES = {
     "TrainConfig.keep_checkpoint_every_n_hours": _POSITIVE,
     "TruncatedNormalInitializer.stddev": _NOT_NEGATIVE,
     "VarianceScalingInitializer.factor": _POSITIVE,
+    "WeightDecay.weight": _NOT_NEGATIVE,
     "WeightedSmoothL1LocalizationLoss.delta": _POSITIVE,
     "WeightedSoftmaxClassificationAgainstLogitsLoss.logit_scale": _POSITIVE,
     "WeightedSoftmaxClassificationLoss.logit_scale": _POSITIVE,
