@@ -227,13 +227,13 @@ class TrainingLoop:
             wants_stop = is_end or stop.signum is not None
             current = self._launch(step, *batch, wants_stop)
             # Looking at the step before keeps the device busy with this one.
-            is_last = previous is not None and previous.wants_stop()
+            is_last = previous is not None and previous.finish()
             yield current
             previous = current
             if is_last:
                 break
         if previous is not None:
-            previous.wants_stop()
+            previous.finish()
 
     def _launch(
         self,
