@@ -74,28 +74,43 @@ def decode(
     """
     if not encoded:
         raise errors.DataError("is empty")
-    try:
-        # Threads decode while a GPU computes; it must not be asked to.
-        with tf.device("/cpu:0"):
-            return _decode(
-                tf.constant(encoded),
-                tf.constant(image_format),
-                tf.constant(stated_size_px, tf.int32),
-            ).numpy()
-    except (tf.errors.OpError, ValueError) as error:
-        found = record_files.describe_magic(encoded)
-        found = found or f"begins with {record_check_images.show(encoded[:8])}"
-        reason = (
-            record_check_images.describe_error(error)
-            if isinstance(error, tf.errors.OpError)
-            else str(error)
+    # Threads decode while a GPU computes; it must not be asked to.
+    with tf.device("/cpu:0"):
+        arguments = (
+            tf.constant(encoded),
+            tf.constant(image_format),
+            tf.constant(stated_size_px, tf.int32),
         )
-        raise errors.DataError(
-            f"cannot be decoded ({len(encoded)} bytes, {found}): {reason}"
-        ) from error
+        try:
+            return _decode_compiled(*arguments).numpy()
+        except (tf.errors.OpError, ValueError) as error:
+            raise errors.DataError(_fault(encoded, arguments)) from error
 
 
-@tf.function(
+def _fault(encoded: bytes, arguments: tuple[tf.Tensor, ...]) -> str:
+    """Says why an image cannot be decoded, which a graph says in pages."""
+    found = record_files.describe_magic(encoded)
+    found = found or f"begins with {record_check_images.show(encoded[:8])}"
+    reason = "unknown"
+    try:
+        _decode(*arguments)
+    except tf.errors.OpError as error:
+        reason = record_check_images.describe_error(error)
+    except ValueError as error:
+        reason = " ".join(str(error).split())
+    return f"cannot be decoded ({len(encoded)} bytes, {found}): {reason}"
+
+
+def _decode(
+    encoded: tf.Tensor, image_format: tf.Tensor, stated_size_px: tf.Tensor
+) -> tf.Tensor:
+    return image_codec.decode_pixels(
+        image_codec.open_image(encoded, image_format, stated_size_px)
+    )
+
+
+_decode_compiled = tf.function(
+    _decode,
     input_signature=[
         tf.TensorSpec([], tf.string),
         tf.TensorSpec([], tf.string),
@@ -103,9 +118,3 @@ def decode(
     ],
     autograph=False,
 )
-def _decode(
-    encoded: tf.Tensor, image_format: tf.Tensor, stated_size_px: tf.Tensor
-) -> tf.Tensor:
-    return image_codec.decode_pixels(
-        image_codec.open_image(encoded, image_format, stated_size_px)
-    )

@@ -3,6 +3,7 @@
 0 is success, 2 to 7 those of `core.errors`, 130 and 143 SIGINT and SIGTERM.
 """
 
+import functools
 import sys
 from collections.abc import Callable, Sequence
 
@@ -18,21 +19,27 @@ flags.DEFINE_boolean(
 )
 
 
-def run(main: Callable[[list[str]], None]) -> None:
+def run(
+    main: Callable[[list[str]], None], *, takes_arguments: bool = False
+) -> None:
     """Parses the flags, calls `main` and ends the process.
 
     Args:
         main: gets the arguments that are no flags, the program first.
+        takes_arguments: whether there may be such arguments.
     """
-    app.run(_with_exit_code(main), flags_parser=_parse_flags)
+    parse = functools.partial(_parse_flags, takes_arguments=takes_arguments)
+    app.run(_with_exit_code(main), flags_parser=parse)
 
 
-def _parse_flags(arguments: Sequence[str]) -> list[str]:
+def _parse_flags(
+    arguments: Sequence[str], *, takes_arguments: bool
+) -> list[str]:
     try:
         remaining = flags.FLAGS(arguments)
     except flags.Error as error:
         _exit_with_usage(str(error))
-    if len(remaining) > 1:
+    if len(remaining) > 1 and not takes_arguments:
         _exit_with_usage(
             f"unexpected argument {remaining[1]!r}; every argument is a flag, "
             "--name=value"

@@ -1,0 +1,389 @@
+r"""Detects objects in images, folders, videos and TFRecords.
+
+    python -m object_detection.inference.infer_detections \
+        --checkpoint=runs/ssd320 --output_dir=found street.jpg images/ clip.mp4
+
+draws what is found and writes it to `found/detections.json`, in COCO's result
+format. The config is the one beside the checkpoint, or
+--pipeline_config_path. In place of a checkpoint: --saved_model, of this
+project's exporter or another's, or a frozen graph. --outputs says what is
+written to --output_dir:
+
+    images  each image with its boxes, under its name; videos as MP4
+    json    detections.json
+    voc     comp4_det_test_<class>.txt, for Pascal VOC's evaluation
+    txt     a file an image, lines `label label_id cx cy w h`, the centre and
+            size of a box as shares of the image
+
+and --dump_predictions a .npy file an image with all that the network said.
+Of TFRecords, --output_tfrecord_path writes copies with the detections in
+them. An image that cannot be read does not stop the others: all such are
+named at the end, in `bad_images.json` too, and the exit code is 3.
+"""
+
+import contextlib
+import json
+import os
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import rich.console
+import rich.progress
+import tensorflow as tf
+from absl import flags, logging
+
+from object_detection.core import errors
+from object_detection.inference import (
+    detection_outputs,
+    detector,
+    drawn_images,
+    image_sources,
+)
+from object_detection.training import amp
+from object_detection.utils import atomic_file, command, label_map_util
+
+FLAGS = flags.FLAGS
+
+OUTPUTS = ("images", "json", "voc", "txt")
+BAD_IMAGES_NAME = "bad_images.json"
+
+_MAX_NAMED_IMAGES = 20
+
+
+class Summary(NamedTuple):
+    """What was done.
+
+    Attributes:
+        num_images: that were detected in.
+        num_detections: that were written.
+        images_per_second: from the second batch on, outputs included; 0 if
+            there was one alone.
+        bad_images: path and reason of each that could not be read.
+    """
+
+    num_images: int
+    num_detections: int
+    images_per_second: float
+    bad_images: list[tuple[str, str]]
+
+
+def define_flags() -> None:
+    """Defines this command's flags; only a process that runs it has them."""
+    flags.DEFINE_multi_string(
+        "input",
+        [],
+        "Image, folder, pattern, video or TFRecord; may be repeated, and "
+        "arguments without a flag are inputs as well.",
+    )
+    flags.DEFINE_list(
+        "input_tfrecord_paths", [], "More inputs, separated by commas."
+    )
+    _define_model_flags()
+    _define_output_flags()
+
+
+def _define_model_flags() -> None:
+    flags.DEFINE_string(
+        "checkpoint", None, "A checkpoint, or a directory for its newest."
+    )
+    flags.DEFINE_string(
+        "pipeline_config_path",
+        None,
+        "Config of the checkpoint; the one beside it by default.",
+    )
+    flags.DEFINE_string(
+        "hparams_overrides", None, "Overrides of config values, as in training."
+    )
+    flags.DEFINE_string(
+        "saved_model", None, "A SavedModel, in place of a checkpoint."
+    )
+    flags.DEFINE_string(
+        "inference_graph", None, "A frozen graph, in place of a checkpoint."
+    )
+    flags.DEFINE_string(
+        "label_map_path", None, "In place of the model's own label map."
+    )
+    flags.DEFINE_integer(
+        "batch_size",
+        detector.DEFAULT_BATCH_SIZE,
+        "Images that the network gets at a time.",
+        lower_bound=1,
+    )
+    flags.DEFINE_boolean(
+        "amp", False, "Compute in a 16-bit type where it gains."
+    )
+    flags.DEFINE_enum(
+        "amp_dtype", None, sorted(amp.POLICIES), "The type that --amp uses."
+    )
+
+
+def _define_output_flags() -> None:
+    flags.DEFINE_string("output_dir", None, "Where --outputs are written.")
+    flags.DEFINE_list(
+        "outputs", ["images", "json"], f"Some of {', '.join(OUTPUTS)}."
+    )
+    flags.DEFINE_boolean(
+        "dump_predictions",
+        False,
+        "Also write <image>.npy, float32 [anchors, classes + box code].",
+    )
+    flags.DEFINE_string(
+        "output_tfrecord_path",
+        None,
+        "Write the input records with image/detection/* added.",
+    )
+    flags.DEFINE_boolean(
+        "discard_image_pixels", False, "Leave the images out of these records."
+    )
+    flags.DEFINE_string(
+        "category_label_map_path",
+        None,
+        "The category ids of the JSON file are those that this label map has "
+        "for the names of the classes; those of the model by default.",
+    )
+    flags.DEFINE_float(
+        "min_score_threshold",
+        0.3,
+        "Only detections that score at least so much.",
+        lower_bound=0.0,
+        upper_bound=1.0,
+    )
+    flags.DEFINE_integer(
+        "max_boxes", None, "At most so many boxes an image.", lower_bound=1
+    )
+
+
+def main(arguments: list[str]) -> None:
+    """Does what the flags say."""
+    if not FLAGS["verbosity"].present:
+        logging.set_verbosity(logging.INFO)
+    # TensorFlow would take all memory of all GPUs at once.
+    for gpu in tf.config.list_physical_devices("GPU"):
+        tf.config.experimental.set_memory_growth(gpu, True)
+    inputs = [*FLAGS.input, *arguments[1:], *FLAGS.input_tfrecord_paths]
+    sources = image_sources.find(inputs)
+    _check_outputs()
+    model = load_detector()
+    with contextlib.ExitStack() as stack:
+        summary = detect(
+            model,
+            sources,
+            [stack.enter_context(output) for output in _outputs(model)],
+            min_score=FLAGS.min_score_threshold,
+            max_boxes=FLAGS.max_boxes,
+            keeps_images="images" in FLAGS.outputs,
+            with_raw=FLAGS.dump_predictions,
+        )
+    logging.info(
+        "%d detections in %d images, %.1f images/s",
+        summary.num_detections,
+        summary.num_images,
+        summary.images_per_second,
+    )
+    _report_bad_images(summary)
+
+
+def load_detector() -> detector.Detector:
+    """Returns the detector of the flags.
+
+    Raises:
+        ConfigError: not one model is given, or a flag does not suit it.
+        CheckpointError: it cannot be loaded.
+    """
+    given = [
+        name
+        for name in ("checkpoint", "saved_model", "inference_graph")
+        if FLAGS[name].value is not None
+    ]
+    if len(given) != 1:
+        raise errors.ConfigError(
+            "expected one of --checkpoint, --saved_model and "
+            f"--inference_graph, got {' and '.join(given) or 'none'}"
+        )
+    if given == ["checkpoint"]:
+        return detector.Detector.from_checkpoint(
+            FLAGS.checkpoint,
+            FLAGS.pipeline_config_path,
+            label_map_path=FLAGS.label_map_path,
+            hparams_overrides=FLAGS.hparams_overrides,
+            compute_dtype=amp.compute_dtype(FLAGS.amp, FLAGS.amp_dtype),
+            batch_size=FLAGS.batch_size,
+        )
+    for name in ("pipeline_config_path", "hparams_overrides", "amp"):
+        if FLAGS[name].value:
+            raise errors.ConfigError(
+                f"--{name}: is for --checkpoint alone; --{given[0]} is "
+                "computed as it was exported"
+            )
+    return detector.Detector.from_saved_model(
+        FLAGS[given[0]].value,
+        label_map_path=FLAGS.label_map_path,
+        batch_size=FLAGS.batch_size,
+    )
+
+
+def detect(
+    model: detector.Detector,
+    sources: Sequence[image_sources.ImageSource],
+    outputs: Sequence[detection_outputs.Add],
+    *,
+    min_score: float = 0.0,
+    max_boxes: int | None = None,
+    keeps_images: bool = False,
+    with_raw: bool = False,
+) -> Summary:
+    """Detects in all images and gives what was found to the outputs.
+
+    Args:
+        model: the detector.
+        sources: the images.
+        outputs: from `detection_outputs` and `drawn_images`.
+        min_score: only detections that score at least so much.
+        max_boxes: at most so many boxes an image.
+        keeps_images: whether outputs need the images.
+        with_raw: whether outputs need what the network said of every anchor.
+    """
+    bad_images: list[tuple[str, str]] = []
+    num_images = num_detections = 0
+    first_batch_seconds = None
+    for outcome in model.stream(
+        _jobs(sources, bad_images), keeps_images=keeps_images, with_raw=with_raw
+    ):
+        item: image_sources.ImageItem = outcome.source
+        if outcome.fault is not None:
+            bad_images.append((item.path, outcome.fault))
+            continue
+        best = outcome.detections.best(min_score, max_boxes)
+        for add in outputs:
+            add(item, outcome._replace(detections=best))
+        num_images += 1
+        num_detections += len(best.scores)
+        if num_images == model.batch_size:
+            first_batch_seconds = time.perf_counter()
+    images_per_second = 0.0
+    if first_batch_seconds is not None:
+        seconds = time.perf_counter() - first_batch_seconds
+        images_per_second = (num_images - model.batch_size) / seconds
+    return Summary(num_images, num_detections, images_per_second, bad_images)
+
+
+def _jobs(
+    sources: Sequence[image_sources.ImageSource],
+    bad_images: list[tuple[str, str]],
+) -> Iterator[detector.Job]:
+    """Yields the images behind a progress bar; an id may appear once."""
+    counts = [source.num_images for source in sources]
+    path_of_id: dict[str, str] = {}
+    console = rich.console.Console(file=sys.stderr)
+    items = (item for source in sources for item in source.items())
+    for item in rich.progress.track(
+        items,
+        description="detecting",
+        total=None if None in counts else sum(counts),
+        console=console,
+        disable=not console.is_terminal,
+    ):
+        first_path = path_of_id.setdefault(item.image_id, item.path)
+        if first_path != item.path:
+            bad_images.append(
+                (
+                    item.path,
+                    f"has the name of {first_path}, {item.image_id!r}: detect "
+                    "in it apart",
+                )
+            )
+            continue
+        yield detector.Job(item, item.load)
+
+
+def _check_outputs() -> None:
+    for name in FLAGS.outputs:
+        if name not in OUTPUTS:
+            raise errors.ConfigError(
+                f"--outputs: expected some of {', '.join(OUTPUTS)}, got "
+                f"{name!r}"
+            )
+    if FLAGS.output_dir is None and FLAGS.output_tfrecord_path is None:
+        raise errors.ConfigError(
+            "--output_dir: is missing; it says where results are written"
+        )
+    if FLAGS.output_dir is None and FLAGS.dump_predictions:
+        raise errors.ConfigError("--dump_predictions: needs --output_dir")
+
+
+def _outputs(
+    model: detector.Detector,
+) -> Iterator[contextlib.AbstractContextManager[detection_outputs.Add]]:
+    """Yields the outputs that the flags ask for."""
+    if FLAGS.output_tfrecord_path is not None:
+        yield detection_outputs.tf_records(
+            FLAGS.output_tfrecord_path, FLAGS.discard_image_pixels
+        )
+    directory = FLAGS.output_dir
+    if directory is None:
+        return
+    names = {id_: model.class_name(id_) for id_ in model.category_index}
+    if "json" in FLAGS.outputs:
+        yield detection_outputs.coco_json(
+            os.path.join(directory, detection_outputs.COCO_JSON_NAME),
+            _category_ids(names),
+        )
+    if "voc" in FLAGS.outputs:
+        yield detection_outputs.voc_files(directory, names, model.class_name)
+    if "txt" in FLAGS.outputs:
+        yield detection_outputs.label_texts(directory, model.class_name)
+    if FLAGS.dump_predictions:
+        yield detection_outputs.raw_arrays(directory)
+    if "images" in FLAGS.outputs:
+        yield drawn_images.drawn_images(directory, model.class_name)
+
+
+def _category_ids(names: Mapping[int, str]) -> dict[int, int]:
+    path = FLAGS.category_label_map_path
+    if path is None:
+        return {}
+    id_of_name = label_map_util.class_text_to_id(path)
+    missing = [name for name in names.values() if name not in id_of_name]
+    if missing:
+        raise errors.ConfigError(
+            f"--category_label_map_path: {path} has no class {missing[0]!r}"
+        )
+    return {id_: id_of_name[name] for id_, name in names.items()}
+
+
+def _report_bad_images(summary: Summary) -> None:
+    """Names what could not be read.
+
+    Raises:
+        DataError: there is such an image, or there was no image at all.
+    """
+    bad_images: list[Any] = summary.bad_images
+    if not bad_images:
+        if not summary.num_images:
+            raise errors.DataError("--input: holds no image")
+        return
+    where = ""
+    if FLAGS.output_dir is not None:
+        path = os.path.join(FLAGS.output_dir, BAD_IMAGES_NAME)
+        rows = [
+            {"path": path_, "reason": reason} for path_, reason in bad_images
+        ]
+        with (
+            atomic_file.replacing(path) as temporary,
+            open(temporary, "w", encoding="utf-8") as file,
+        ):
+            json.dump(rows, file, indent=1)
+        where = f"; all are in {path}"
+    for path, reason in bad_images[:_MAX_NAMED_IMAGES]:
+        print(f"{path}: {reason}", file=sys.stderr)
+    raise errors.DataError(
+        f"{len(bad_images)} of {len(bad_images) + summary.num_images} images "
+        f"could not be used, named above{where}"
+    )
+
+
+if __name__ == "__main__":
+    define_flags()
+    command.run(main, takes_arguments=True)
