@@ -27,6 +27,11 @@ HYPERPARAMS = """
       batch_norm { scale: true decay: 0.9 }
     }
 """
+WITHOUT_NORMS = """
+    conv_hyperparams {
+      initializer { variance_scaling_initializer { factor: 2.0 } }
+    }
+"""
 OVERRIDE = "override_base_feature_extractor_hyperparams: true"
 
 
@@ -41,6 +46,7 @@ class Expected(NamedTuple):
             'FeatureExtractor/<network>'.
         least_multiplier: makes it small, for the tests that compute.
         options: of the config.
+        hyperparams: of the config, too.
     """
 
     image_size_px: tuple[int, int]
@@ -49,6 +55,7 @@ class Expected(NamedTuple):
     names: list[str]
     least_multiplier: float = 1.0
     options: str = OVERRIDE
+    hyperparams: str = HYPERPARAMS
 
 
 def pyramid(finest, channels=256):
@@ -121,6 +128,53 @@ MOBILENET_V2 = Expected(
     ],
     0.25,
 )
+
+
+def vgg(image_size_px, maps):
+    # 15 convolutions and two a map beyond them have biases, a norm is a scale.
+    return Expected(
+        image_size_px,
+        maps,
+        2 * (15 + 2 * (len(maps) - 2)) + 1,
+        [
+            "conv1/conv1_1/weights",
+            "conv5/conv5_3/biases",
+            "conv6/weights",
+            "conv7/biases",
+            "conv4_3_norm/scale",
+            "conv7_1_Conv2d_2_1x1_256/weights",
+            "conv7_2_Conv2d_2_3x3_s2_512/biases",
+            "conv7_2_Conv2d_5_3x3_s1_256/weights",
+        ],
+        hyperparams=WITHOUT_NORMS,
+    )
+
+
+def resnet300(num_convs, unit, channels=1024, last_channels=256):
+    # A convolution is weights and 4 of its norm.
+    return Expected(
+        (300, 260),
+        [
+            (38, 33, channels),
+            (19, 17, 512),
+            (10, 9, 512),
+            (5, 5, 256),
+            (3, 3, 256),
+            (1, 1, last_channels),
+        ],
+        5 * (num_convs + 10),
+        [
+            "conv1/BatchNorm/gamma",
+            f"block1/unit_2/{unit}/conv2/weights",
+            f"block2/unit_1/{unit}/shortcut/BatchNorm/moving_mean",
+            f"block3/unit_1/{unit}/shortcut/weights",
+            "block3_1_Conv2d_1_1x1_256/weights",
+            "block3_2_Conv2d_1_3x3_s2_512/BatchNorm/beta",
+            f"block3_2_Conv2d_5_3x3_s1_{last_channels}/weights",
+        ],
+        hyperparams=HYPERPARAMS.replace("RELU_6", "RELU"),
+    )
+
 
 EXPECTED = {
     "ssd_mobilenet_v1": Expected(
@@ -275,22 +329,64 @@ EXPECTED = {
     "ssd_resnet50_v1_ppn": resnet_ppn(16),
     "ssd_resnet101_v1_ppn": resnet_ppn(33),
     "ssd_resnet152_v1_ppn": resnet_ppn(50),
+    "ssd300_vgg16": vgg(
+        (300, 260),
+        [
+            (38, 33, 512),
+            (19, 17, 1024),
+            (10, 9, 512),
+            (5, 5, 256),
+            (3, 3, 256),
+            (1, 1, 256),
+        ],
+    ),
+    "ssd512_vgg16": vgg(
+        (512, 400),
+        [
+            (64, 50, 512),
+            (32, 25, 1024),
+            (16, 13, 512),
+            (8, 7, 256),
+            (4, 4, 256),
+            (2, 2, 256),
+            (1, 1, 256),
+        ],
+    ),
+    # A first convolution, those of the units, and shortcuts.
+    "ssd300_resnet18": resnet300(1 + 2 * 6 + 2, "basic_v1", 256, 128),
+    "ssd300_resnet34": resnet300(1 + 2 * 13 + 2, "basic_v1", 256),
+    "ssd300_resnet50": resnet300(1 + 3 * 13 + 3, "bottleneck_v1"),
+    "ssd300_resnet101": resnet300(1 + 3 * 30 + 3, "bottleneck_v1"),
+    "ssd300_resnet152": resnet300(1 + 3 * 47 + 3, "bottleneck_v1"),
+    "ssd300_mobilenet_v2": MOBILENET_V2._replace(
+        # The four strided layers beyond the network are separable.
+        num_variables=5 * (52 + 1 + 4 * 3),
+        names=[
+            "expand_layer_conv_13/weights",
+            "expanded_conv_16/project/BatchNorm/moving_mean",
+            "layer_19_1_Conv2d_2_1x1_256/weights",
+            "layer_19_2_Conv2d_2_3x3_s2_512_depthwise/depthwise_weights",
+            "layer_19_2_Conv2d_5_3x3_s2_128/BatchNorm/gamma",
+        ],
+        least_multiplier=1.0,
+        options=f"{OVERRIDE} use_depthwise: true",
+    ),
 }
 
 TYPES = feature_extractor_builder.types()
+SLOW = {"ssd_pnasnet", "ssd300_vgg16", "ssd512_vgg16", "ssd300_resnet50"}
 # The deep ones differ from ssd_resnet50 in a number alone.
 COMPUTED = [
-    pytest.param(kind, marks=pytest.mark.slow)
-    if kind == "ssd_pnasnet"
-    else kind
+    pytest.param(kind, marks=pytest.mark.slow) if kind in SLOW else kind
     for kind in TYPES
-    if "101" not in kind and "152" not in kind
+    if not any(depth in kind for depth in ("34", "101", "152"))
 ]
 
 
 def build(kind, extra="", **arguments):
     config = text_format.Parse(
-        f"type: '{kind}' {HYPERPARAMS} {EXPECTED[kind].options} {extra}",
+        f"type: '{kind}' {EXPECTED[kind].hyperparams} "
+        f"{EXPECTED[kind].options} {extra}",
         ssd_pb2.SsdFeatureExtractor(),
     )
     return feature_extractor_builder.build(config, True, **arguments)
@@ -338,7 +434,7 @@ def test_a_train_step_reaches_every_variable(kind):
         assert not unused
     assert all(np.isfinite(g).all() for g in grads if g is not None)
     moved = [n for n in variables if n.endswith("moving_mean")]
-    assert moved
+    assert moved or "vgg16" in kind
     assert all(np.any(np.asarray(variables[n].value)) for n in moved)
 
 

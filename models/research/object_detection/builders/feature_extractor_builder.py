@@ -1,15 +1,20 @@
 """Builds the SSD feature extractor that a config's `type` names."""
 
-import dataclasses
 import functools
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable
 
-from absl import logging
-
-from object_detection.builders import hyperparams_builder
+from object_detection.builders import (
+    hyperparams_builder,
+    image_normalization_builder,
+)
+from object_detection.builders.extractor_kind import PATH, Kind, Layers
 from object_detection.core import conv_layers, errors
-from object_detection.core import hyperparams as hyperparams_lib
+from object_detection.models import (
+    ssd300_mobilenet_v2_feature_extractor as ssd300_mobilenet_v2,
+)
+from object_detection.models import (
+    ssd300_resnet_feature_extractor as ssd300_resnet,
+)
 from object_detection.models import ssd_feature_extractor
 from object_detection.models import (
     ssd_inception_feature_extractor as ssd_inception,
@@ -35,86 +40,82 @@ from object_detection.models import (
 from object_detection.models import (
     ssd_resnet_v1_ppn_feature_extractor as ssd_resnet_v1_ppn,
 )
+from object_detection.models import ssd_vgg16_feature_extractor as ssd_vgg16
 from object_detection.protos import ssd_pb2
 from object_detection.utils import config_hints
-from slim.nets import mobilenet_v1, mobilenet_v2, pnasnet, resnet_v1
+from slim.nets import (
+    mobilenet_v1,
+    mobilenet_v2,
+    pnasnet,
+    resnet_v1,
+    resnet_v1_5,
+)
 
-_PATH = "model.ssd.feature_extractor"
 
-
-@dataclasses.dataclass(frozen=True)
-class _Kind:
-    """What one `type` is made by, and which fields it takes.
-
-    Attributes:
-        build: makes the extractor.
-        default_hyperparams: whether normalisations train -> the backbone's
-            own hyperparameters; None where those of the config are a must.
-        override: makes the backbone's hyperparameters of its own and the
-            config's, where override_base_feature_extractor_hyperparams is
-            true.
-        has_pyramid: whether it takes `fpn`.
-        only: field -> the one value that it may have.
-        ignored: fields that it does not use.
-        starts_from_averages: whether the moving averages in the backbone's
-            own checkpoint are the weights to start from.
-    """
-
+def _given_to_the_last_layer(
     build: Callable[
         [ssd_feature_extractor.ExtractorOptions],
         ssd_feature_extractor.SSDFeatureExtractor,
-    ]
-    default_hyperparams: (
-        Callable[[bool], hyperparams_lib.ConvHyperparams] | None
+    ],
+    layers: Layers,
+    uses_depthwise: bool = False,
+) -> Kind:
+    """Returns a type of which a config says only what governs its layers.
+
+    These are initialised, regularised and normalised as it says.
+    """
+    return Kind(
+        build,
+        default_hyperparams=None,
+        layers=layers,
+        only={
+            "depth_multiplier": 1.0,
+            "min_depth": 16,
+            "pad_to_multiple": 1,
+            "use_depthwise": uses_depthwise,
+            "use_explicit_padding": False,
+        },
     )
-    override: Callable[
-        [hyperparams_lib.ConvHyperparams, hyperparams_lib.ConvHyperparams],
-        hyperparams_lib.ConvHyperparams,
-    ] = lambda own, config: config
-    has_pyramid: bool = False
-    only: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    ignored: Sequence[str] = ()
-    starts_from_averages: bool = False
 
 
 # The one place where an extractor is registered.
 _KINDS = {
-    "ssd_mobilenet_v1": _Kind(
+    "ssd_mobilenet_v1": Kind(
         ssd_mobilenet_v1.build, mobilenet_v1.default_hyperparams
     ),
-    "embedded_ssd_mobilenet_v1": _Kind(
+    "embedded_ssd_mobilenet_v1": Kind(
         ssd_mobilenet_v1.build_embedded,
         mobilenet_v1.default_hyperparams,
         only={"pad_to_multiple": 1},
     ),
-    "ssd_mobilenet_v1_fpn": _Kind(
+    "ssd_mobilenet_v1_fpn": Kind(
         ssd_mobilenet_v1_fpn.build,
         mobilenet_v1.default_hyperparams,
         has_pyramid=True,
     ),
-    "ssd_mobilenet_v1_ppn": _Kind(
+    "ssd_mobilenet_v1_ppn": Kind(
         ssd_mobilenet_v1.build_with_pooling,
         mobilenet_v1.default_hyperparams,
         ignored=("use_depthwise",),
     ),
-    "ssd_mobilenet_v2": _Kind(
+    "ssd_mobilenet_v2": Kind(
         ssd_mobilenet_v2.build,
         mobilenet_v2.default_hyperparams,
         mobilenet_v2.overridden_hyperparams,
     ),
-    "ssd_mobilenet_v2_fpn": _Kind(
+    "ssd_mobilenet_v2_fpn": Kind(
         ssd_mobilenet_v2_fpn.build,
         mobilenet_v2.default_hyperparams,
         mobilenet_v2.overridden_hyperparams,
         has_pyramid=True,
     ),
     # Keras' variant takes all that a config overrides.
-    "ssd_mobilenet_v2_keras": _Kind(
+    "ssd_mobilenet_v2_keras": Kind(
         ssd_mobilenet_v2.build, mobilenet_v2.default_hyperparams
     ),
-    "ssd_inception_v2": _Kind(ssd_inception.build_v2, default_hyperparams=None),
-    "ssd_inception_v3": _Kind(ssd_inception.build_v3, default_hyperparams=None),
-    "ssd_pnasnet": _Kind(
+    "ssd_inception_v2": Kind(ssd_inception.build_v2, default_hyperparams=None),
+    "ssd_inception_v3": Kind(ssd_inception.build_v3, default_hyperparams=None),
+    "ssd_pnasnet": Kind(
         ssd_pnasnet.build,
         pnasnet.default_hyperparams,
         # A config's would give each convolution a second normalisation.
@@ -122,7 +123,7 @@ _KINDS = {
         starts_from_averages=True,
     ),
     **{
-        f"ssd_resnet{num_layers}_v1_fpn": _Kind(
+        f"ssd_resnet{num_layers}_v1_fpn": Kind(
             functools.partial(ssd_resnet_v1_fpn.build, num_layers),
             resnet_v1.default_hyperparams,
             has_pyramid=True,
@@ -132,7 +133,7 @@ _KINDS = {
         for num_layers in resnet_v1.NUM_UNITS_PER_BLOCK
     },
     **{
-        f"ssd_resnet{num_layers}_v1_ppn": _Kind(
+        f"ssd_resnet{num_layers}_v1_ppn": Kind(
             functools.partial(ssd_resnet_v1_ppn.build, num_layers),
             resnet_v1.default_hyperparams,
             ignored=(
@@ -144,6 +145,24 @@ _KINDS = {
         )
         for num_layers in resnet_v1.NUM_UNITS_PER_BLOCK
     },
+    "ssd300_vgg16": _given_to_the_last_layer(
+        ssd_vgg16.build_300, Layers("RELU", has_norms=False)
+    ),
+    "ssd512_vgg16": _given_to_the_last_layer(
+        ssd_vgg16.build_512, Layers("RELU", has_norms=False)
+    ),
+    **{
+        f"ssd300_resnet{num_layers}": _given_to_the_last_layer(
+            functools.partial(ssd300_resnet.build, num_layers),
+            Layers("RELU", has_norms=True),
+        )
+        for num_layers in resnet_v1_5.NUM_UNITS_PER_BLOCK
+    },
+    "ssd300_mobilenet_v2": _given_to_the_last_layer(
+        ssd300_mobilenet_v2.build,
+        Layers("RELU_6", has_norms=True),
+        uses_depthwise=True,
+    ),
 }
 
 
@@ -188,15 +207,14 @@ def build(
     """
     if config.type not in _KINDS:
         raise errors.ConfigError(
-            f"{_PATH}.type: unknown {config.type!r}; "
+            f"{PATH}.type: unknown {config.type!r}; "
             f"{config_hints.nearest_name(config.type, types())}"
         )
     kind = _KINDS[config.type]
-    _check_ranges(config)
-    _check_kind(config, kind)
+    kind.check(config)
     trains_batch_norm = is_training and not enforce_freeze_batchnorm
     hyperparams = hyperparams_builder.build(
-        config.conv_hyperparams, trains_batch_norm, f"{_PATH}.conv_hyperparams"
+        config.conv_hyperparams, trains_batch_norm, f"{PATH}.conv_hyperparams"
     )
     backbone_hyperparams = hyperparams
     if kind.default_hyperparams is not None:
@@ -207,7 +225,7 @@ def build(
             backbone_hyperparams = kind.override(
                 backbone_hyperparams, hyperparams
             )
-    return kind.build(
+    extractor = kind.build(
         ssd_feature_extractor.ExtractorOptions(
             hyperparams=hyperparams,
             backbone_hyperparams=backbone_hyperparams,
@@ -223,63 +241,7 @@ def build(
             dtype=dtype_policy,
         )
     )
-
-
-def _check_kind(config: ssd_pb2.SsdFeatureExtractor, kind: _Kind) -> None:
-    """Refuses or warns about the fields that the type does not take."""
-    if config.HasField("fpn") and not kind.has_pyramid:
-        raise errors.ConfigError(
-            f"{_PATH}.fpn: {config.type} has no feature pyramid; remove the "
-            "block or use a type that ends in _fpn"
-        )
-    if (
-        kind.default_hyperparams is None
-        and not config.override_base_feature_extractor_hyperparams
-    ):
-        raise errors.ConfigError(
-            f"{_PATH}.override_base_feature_extractor_hyperparams: "
-            f"{config.type} takes only true, got false"
-        )
-    for field, value in kind.only.items():
-        if getattr(config, field) != value:
-            raise errors.ConfigError(
-                f"{_PATH}.{field}: {config.type} takes only "
-                f"{str(value).lower()}, got "
-                f"{str(getattr(config, field)).lower()}"
-            )
-    for field in kind.ignored:
-        default = config.DESCRIPTOR.fields_by_name[field].default_value
-        if getattr(config, field) != default:
-            logging.warning(
-                "%s.%s: has no effect on %s", _PATH, field, config.type
-            )
-
-
-def _check_ranges(config: ssd_pb2.SsdFeatureExtractor) -> None:
-    if config.conv_hyperparams.HasField("group_norm"):
-        raise errors.ConfigError(
-            f"{_PATH}.conv_hyperparams.group_norm: not supported; "
-            "use batch_norm"
-        )
-    for field in ("pad_to_multiple", "min_depth"):
-        if getattr(config, field) < 1:
-            raise errors.ConfigError(
-                f"{_PATH}.{field}: expected at least 1, got "
-                f"{getattr(config, field)}"
-            )
-    if config.depth_multiplier <= 0:
-        raise errors.ConfigError(
-            f"{_PATH}.depth_multiplier: expected more than 0, got "
-            f"{config.depth_multiplier:g}"
-        )
-    fpn = config.fpn
-    if not 2 <= fpn.min_level <= min(fpn.max_level, 5):
-        raise errors.ConfigError(
-            f"{_PATH}.fpn: expected min_level from 2 to 5 and "
-            f"max_level not below it, got {fpn.min_level} and {fpn.max_level}"
-        )
-    if fpn.additional_layer_depth < 1:
-        raise errors.ConfigError(
-            f"{_PATH}.fpn.additional_layer_depth: expected at least "
-            f"1, got {fpn.additional_layer_depth}"
-        )
+    extractor.preprocess = image_normalization_builder.build(
+        config, in_channels, extractor.preprocess, PATH
+    )
+    return extractor

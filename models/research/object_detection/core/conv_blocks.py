@@ -172,6 +172,7 @@ def conv_block(
     stride: int = 1,
     pad_explicitly: bool = False,
     padding: str = "same",
+    dilation: int = 1,
     separable: bool = False,
     channel_multiplier: int = 1,
     num_levels: int | None = None,
@@ -190,6 +191,8 @@ def conv_block(
         pad_explicitly: `conv_layers.explicit_padding` in place of
             `padding`.
         padding: 'same', or 'valid' where the convolution is not separable.
+        dilation: pixels between the elements of a kernel that is not
+            separable; counts without `pad_explicitly`.
         separable: whether the convolution is depthwise, then 1x1.
         channel_multiplier: kernels a channel of a separable convolution's
             first half.
@@ -197,7 +200,9 @@ def conv_block(
             `BatchNorm/feature_<i>`; None makes a single `BatchNorm`.
         dtype: Keras dtype policy.
     """
-    make = functools.partial(conv_layers.Conv2D, padding=padding)
+    make = functools.partial(
+        conv_layers.Conv2D, padding=padding, dilation=dilation
+    )
     if separable:
         make = functools.partial(
             conv_layers.SeparableConv2D, channel_multiplier=channel_multiplier

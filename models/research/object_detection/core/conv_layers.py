@@ -181,19 +181,22 @@ class Conv2D(Convolution):
         stride: int = 1,
         pad_explicitly: bool = False,
         padding: str = "same",
+        dilation: int = 1,
         bias_init: float | None = None,
         dtype: DTypePolicy = None,
     ) -> None:
         """Makes `weights`, and `biases` if `bias_init` is given.
 
         `kernel_size` is a side, or height and width; `padding`, 'same' or
-        'valid', counts without `pad_explicitly`.
+        'valid', and `dilation`, how many pixels apart the kernel's elements
+        are, count without `pad_explicitly`.
         """
         height, width = np.broadcast_to(kernel_size, 2).tolist()
         super().__init__(
             scope, max(height, width), stride, pad_explicitly, dtype
         )
         self._padding = padding
+        self._dilation = dilation
         self._add_kernel(
             "weights",
             (height, width, in_channels, out_channels),
@@ -206,7 +209,11 @@ class Conv2D(Convolution):
         self, inputs: Tensor, kernels: Sequence[Tensor], padding: str
     ) -> Tensor:
         return ops.conv(
-            inputs, kernels[0], strides=self.stride, padding=padding
+            inputs,
+            kernels[0],
+            strides=self.stride,
+            padding=padding,
+            dilation_rate=self._dilation,
         )
 
 

@@ -3,12 +3,14 @@
 Dimensions: B image, H height, W width, F channels.
 """
 
+import functools
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import keras
+from keras import ops
 
-from object_detection.core import conv_blocks
+from object_detection.core import chain, conv_blocks
 from object_detection.models import ssd_feature_extractor
 
 Tensor = Any
@@ -21,19 +23,29 @@ class ExtraLayer(NamedTuple):
 
     Attributes:
         depth: channels at depth multiplier 1.
-        kernel_size: of its strided convolution.
+        kernel_size: of its second convolution.
+        stride: of the same.
+        padding: of the same, 'same', or 'valid' where it is not separable.
+        pad_end_px: rows of zeros at the bottom, and columns at the right,
+            that the same gets beside its padding.
+        middle_depth: channels of the first convolution; None for half of
+            `depth`.
     """
 
     depth: int
     kernel_size: int = 3
+    stride: int = 2
+    padding: str = "same"
+    pad_end_px: int = 0
+    middle_depth: int | None = None
 
 
 class ExtraFeatureMaps(keras.layers.Layer):
     """The endpoints as they are, then ever coarser maps from the last one.
 
-    Each further map comes from the one before by a 1x1 convolution to half
-    of its depth and a strided one (Liu et al. 2016, arxiv.org/abs/1512.02325,
-    section 2.1).
+    Each further map comes from the one before by a 1x1 convolution, usually
+    to half of its depth, and a strided one (Liu et al. 2016,
+    arxiv.org/abs/1512.02325, section 2.1).
 
     Attributes:
         feature_map_channels: list of the channels of each map, finest first.
@@ -45,24 +57,30 @@ class ExtraFeatureMaps(keras.layers.Layer):
         in_channels: Sequence[int],
         extra_layers: Sequence[ExtraLayer],
         options: ssd_feature_extractor.ExtractorOptions,
+        *,
+        first_layer: keras.layers.Layer | None = None,
     ) -> None:
         """Makes all variables.
 
         Args:
             scope: what the names of the convolutions begin with, such as
                 'FeatureExtractor/MobilenetV1/Conv2d_13_pointwise'.
-            in_channels: channels of the endpoints, finest first.
+            in_channels: channels of the endpoints, finest first, and of the
+                first one after `first_layer`.
             extra_layers: the maps beyond the endpoints.
             options: hyperparams, depths, padding and use_depthwise count.
+            first_layer: what makes the first map of the first endpoint; None
+                takes it as it is.
         """
         super().__init__(dtype=options.dtype)
+        self._first_layer = first_layer
         self.feature_map_channels = list(in_channels)
         self._extra = []
         for number, layer in enumerate(extra_layers, start=len(in_channels)):
             blocks = _extra_map(
                 scope, number, self.feature_map_channels[-1], layer, options
             )
-            self._extra.append(blocks)
+            self._extra.append(chain.Chain(blocks, options.dtype))
             self.feature_map_channels.append(options.scaled_depth(layer.depth))
         self.built = True
 
@@ -77,14 +95,13 @@ class ExtraFeatureMaps(keras.layers.Layer):
 
         Returns:
             The endpoints, then for each extra layer [B, H_j, W_j, depth_j],
-            half the size (rounded up) of the map before.
+            usually half the size (rounded up) of the map before.
         """
         maps = list(endpoints)
+        if self._first_layer is not None:
+            maps[0] = self._first_layer(maps[0], training=training)
         for blocks in self._extra:
-            outputs = maps[-1]
-            for block in blocks:
-                outputs = block(outputs, training=training)
-            maps.append(outputs)
+            maps.append(blocks(maps[-1], training=training))
         return maps
 
 
@@ -94,44 +111,51 @@ def _extra_map(
     in_channels: int,
     layer: ExtraLayer,
     options: ssd_feature_extractor.ExtractorOptions,
-) -> list[conv_blocks.ConvBlock]:
+) -> list[chain.Part]:
     """Makes the convolutions of feature map `number`."""
-    half_depth = options.scaled_depth(layer.depth // 2)
+    middle_depth = options.scaled_depth(layer.middle_depth or layer.depth // 2)
     depth = options.scaled_depth(layer.depth)
     kernel_size = layer.kernel_size
     strided_scope = (
-        f"{scope}_2_Conv2d_{number}_{kernel_size}x{kernel_size}_s2_{depth}"
+        f"{scope}_2_Conv2d_{number}_{kernel_size}x{kernel_size}"
+        f"_s{layer.stride}_{depth}"
     )
     blocks = [
         conv_blocks.conv_block(
-            f"{scope}_1_Conv2d_{number}_1x1_{half_depth}",
+            f"{scope}_1_Conv2d_{number}_1x1_{middle_depth}",
             in_channels,
-            half_depth,
+            middle_depth,
             1,
             options.hyperparams,
             dtype=options.dtype,
         )
     ]
+    if layer.pad_end_px:
+        blocks.append(functools.partial(_pad_end, num_px=layer.pad_end_px))
     strided = {
-        "stride": 2,
-        "pad_explicitly": options.use_explicit_padding,
+        "stride": layer.stride,
+        "pad_explicitly": (
+            options.use_explicit_padding and layer.padding == "same"
+        ),
         "dtype": options.dtype,
     }
     if options.use_depthwise:
         blocks.append(
             conv_blocks.depthwise_block(
                 f"{strided_scope}_depthwise",
-                half_depth,
+                middle_depth,
                 kernel_size,
                 options.hyperparams,
                 **strided,
             )
         )
         kernel_size, strided = 1, {"dtype": options.dtype}
+    else:
+        strided["padding"] = layer.padding
     blocks.append(
         conv_blocks.conv_block(
             strided_scope,
-            half_depth,
+            middle_depth,
             depth,
             kernel_size,
             options.hyperparams,
@@ -139,6 +163,11 @@ def _extra_map(
         )
     )
     return blocks
+
+
+def _pad_end(inputs: Tensor, num_px: int) -> Tensor:
+    """Adds zeros at the bottom and at the right."""
+    return ops.pad(inputs, ((0, 0), (0, num_px), (0, num_px), (0, 0)))
 
 
 def extractor_with_extra_maps(

@@ -6,7 +6,9 @@ column. So the endpoints are at strides 4, 8, 16 and 32.
 """
 
 import dataclasses
-from typing import Any
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import keras
 from keras import ops
@@ -21,9 +23,9 @@ NUM_UNITS_PER_BLOCK = {
     101: (3, 4, 23, 3),
     152: (3, 8, 36, 3),
 }
-_BOTTLENECK_DEPTHS = (64, 128, 256, 512)
+BLOCK_DEPTHS = (64, 128, 256, 512)
 _EXPANSION = 4
-_STEM_CHANNELS = 64
+STEM_CHANNELS = 64
 
 # These hold whatever the config says, as do the original's.
 _BATCH_NORM_DECAY = 0.997
@@ -45,53 +47,75 @@ def default_hyperparams(
     )
 
 
-class Bottleneck(keras.layers.Layer):
-    """A residual unit: 1x1, 3x3 and 1x1 convolutions around a shortcut."""
+class UnitConv(NamedTuple):
+    """A convolution of a residual unit.
+
+    Attributes:
+        kernel_size: its side.
+        depth: channels that come out.
+        stride: above 1, padding depends on the kernel alone.
+    """
+
+    kernel_size: int
+    depth: int
+    stride: int = 1
+
+
+class ResidualUnit(keras.layers.Layer):
+    """Convolutions around a shortcut, the last one linear up to the sum.
+
+    Attributes:
+        out_channels: of the last convolution.
+    """
 
     def __init__(
         self,
         scope: str,
         in_channels: int,
-        depth: int,
+        convs: Sequence[UnitConv],
         hyperparams: hyperparams_lib.ConvHyperparams,
         dtype: conv_layers.DTypePolicy = None,
     ) -> None:
-        """Makes a unit from `in_channels` to `4 * depth` channels."""
+        """Makes a unit; the shortcut is a convolution where shapes differ."""
         super().__init__(dtype=dtype)
-        out_channels = _EXPANSION * depth
-        scope = f"{scope}/bottleneck_v1"
+        self.out_channels = convs[-1].depth
+        stride = math.prod(conv.stride for conv in convs)
         linear = hyperparams.linear()
         self._shortcut = None
-        if in_channels != out_channels:
+        if in_channels != self.out_channels or stride != 1:
             self._shortcut = conv_blocks.conv_block(
                 f"{scope}/shortcut",
                 in_channels,
-                out_channels,
+                self.out_channels,
                 1,
                 linear,
+                stride=stride,
                 dtype=dtype,
             )
-        self._convs = [
-            conv_blocks.conv_block(
-                f"{scope}/conv1",
-                in_channels,
-                depth,
-                1,
-                hyperparams,
-                dtype=dtype,
-            ),
-            conv_blocks.conv_block(
-                f"{scope}/conv2", depth, depth, 3, hyperparams, dtype=dtype
-            ),
-            conv_blocks.conv_block(
-                f"{scope}/conv3", depth, out_channels, 1, linear, dtype=dtype
-            ),
-        ]
+        self._convs = []
+        channels = in_channels
+        for number, conv in enumerate(convs, start=1):
+            self._convs.append(
+                conv_blocks.conv_block(
+                    f"{scope}/conv{number}",
+                    channels,
+                    conv.depth,
+                    conv.kernel_size,
+                    linear if number == len(convs) else hyperparams,
+                    stride=conv.stride,
+                    pad_explicitly=conv.stride > 1,
+                    dtype=dtype,
+                )
+            )
+            channels = conv.depth
         self._sum_quantizer = quantization.FakeQuantizer(f"{scope}/add_quant")
         self.built = True
 
     def call(self, inputs: Tensor, training: bool = False) -> Tensor:
-        """Maps [B, H, W, in_channels] to [B, H, W, 4 * depth]."""
+        """Maps [B, H, W, in_channels] to the depth of the last convolution.
+
+        Sides are divided by the product of the strides, and rounded up.
+        """
         shortcut = inputs
         if self._shortcut is not None:
             shortcut = self._shortcut(inputs, training=training)
@@ -102,6 +126,37 @@ class Bottleneck(keras.layers.Layer):
         return self._sum_quantizer.fake_quantize(
             [ops.relu(shortcut + outputs)], training
         )[0]
+
+
+def bottleneck(
+    scope: str,
+    in_channels: int,
+    depth: int,
+    hyperparams: hyperparams_lib.ConvHyperparams,
+    stride: int = 1,
+    dtype: conv_layers.DTypePolicy = None,
+) -> ResidualUnit:
+    """Makes a unit of 1x1, 3x3 and 1x1 convolutions.
+
+    Args:
+        scope: of the unit.
+        in_channels: of the inputs.
+        depth: of all but the last convolution, which has `4 * depth`.
+        hyperparams: of all convolutions.
+        stride: of the 3x3 one.
+        dtype: Keras dtype policy.
+    """
+    return ResidualUnit(
+        f"{scope}/bottleneck_v1",
+        in_channels,
+        [
+            UnitConv(1, depth),
+            UnitConv(3, depth, stride),
+            UnitConv(1, _EXPANSION * depth),
+        ],
+        hyperparams,
+        dtype,
+    )
 
 
 class ResNetV1(keras.layers.Layer):
@@ -143,7 +198,7 @@ class ResNetV1(keras.layers.Layer):
         self._conv1 = conv_blocks.conv_block(
             f"{scope}/conv1",
             in_channels,
-            _STEM_CHANNELS,
+            STEM_CHANNELS,
             7,
             hyperparams,
             stride=2,
@@ -152,16 +207,18 @@ class ResNetV1(keras.layers.Layer):
         )
         self._blocks = []
         self.endpoint_channels = {}
-        channels = _STEM_CHANNELS
+        channels = STEM_CHANNELS
         num_units = NUM_UNITS_PER_BLOCK[num_layers]
-        for block, depth in enumerate(_BOTTLENECK_DEPTHS, start=1):
+        for block, depth in enumerate(BLOCK_DEPTHS, start=1):
             units = []
             for unit in range(1, num_units[block - 1] + 1):
                 unit_scope = f"{scope}/block{block}/unit_{unit}"
                 units.append(
-                    Bottleneck(unit_scope, channels, depth, hyperparams, dtype)
+                    bottleneck(
+                        unit_scope, channels, depth, hyperparams, dtype=dtype
+                    )
                 )
-                channels = _EXPANSION * depth
+                channels = units[-1].out_channels
             self._blocks.append(units)
             self.endpoint_channels[f"block{block}"] = channels
         self.built = True

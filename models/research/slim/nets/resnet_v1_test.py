@@ -58,7 +58,7 @@ def test_units_add_before_the_last_relu():
     hyperparams = hyperparams_lib.ConvHyperparams(
         keras.initializers.Zeros(), activation="relu6"
     )
-    unit = resnet_v1.Bottleneck("u", 8, 2, hyperparams)
+    unit = resnet_v1.bottleneck("u", 8, 2, hyperparams)
     # Nothing comes of the convolutions, so the shortcut is left: it passes 6.
     inputs = np.linspace(-3, 9, 8, dtype=np.float32).reshape(1, 1, 1, 8)
     np.testing.assert_array_equal(unit(inputs), np.maximum(inputs, 0))
@@ -66,7 +66,7 @@ def test_units_add_before_the_last_relu():
 
 def test_first_unit_projects_its_shortcut_linearly():
     hyperparams = hyperparams_lib.ConvHyperparams(keras.initializers.Zeros())
-    unit = resnet_v1.Bottleneck("u", 1, 2, hyperparams)
+    unit = resnet_v1.bottleneck("u", 1, 2, hyperparams)
     variables = naming.checkpoint_variables(unit)
     variables["u/bottleneck_v1/shortcut/weights"].assign(
         np.arange(-4, 4).reshape(1, 1, 1, 8)
