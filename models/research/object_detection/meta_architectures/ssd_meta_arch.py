@@ -63,6 +63,7 @@ class SSDMetaArch:
     Attributes:
         num_classes: without the background.
         is_training: whether `predict` trains unless it is told.
+        num_image_channels: of the images, grey or additional ones included.
         feature_extractor: from images to feature maps.
         box_predictor: from feature maps to predictions.
         anchor_generator: makes the anchors of the maps.
@@ -86,7 +87,7 @@ class SSDMetaArch:
         self.num_classes = num_classes
         self.is_training = is_training
         self._image_resizer = image_resizer
-        self._num_image_channels = num_image_channels
+        self.num_image_channels = num_image_channels
         self.feature_extractor = feature_extractor
         self.box_predictor = box_predictor
         self.anchor_generator = anchor_generator
@@ -377,7 +378,7 @@ class SSDMetaArch:
             image_size_px: height and width of the resized images.
         """
         feature_maps = self.feature_extractor.compute_output_spec(
-            keras.KerasTensor((1, *image_size_px, self._num_image_channels)),
+            keras.KerasTensor((1, *image_size_px, self.num_image_channels)),
             training=False,
         )
         return [feature_map.shape[1:] for feature_map in feature_maps]
