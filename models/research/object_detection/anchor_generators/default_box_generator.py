@@ -159,7 +159,7 @@ class DefaultBoxGenerator:
         image_size: tuple[Size, Size],
     ) -> Tensor:
         """Returns float32 [N * P, 4] yxyx, normalised."""
-        strides = tuple(1 / tiling.to_float32(xp, size) for size in grid_size)
+        strides = tuple(tiling.inverse(xp, size) for size in grid_size)
         step_px = self.levels[i].step_px
         if step_px is not None:
             strides = tuple(

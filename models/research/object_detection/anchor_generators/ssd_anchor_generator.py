@@ -144,7 +144,7 @@ class SsdAnchorGenerator:
         image_size: tuple[Tensor, Tensor],
     ) -> Tensor:
         """Returns float32 [H * W * P, 4] yxyx, normalised."""
-        strides = tuple(1 / tiling.to_float32(xp, size) for size in grid_size)
+        strides = tuple(tiling.inverse(xp, size) for size in grid_size)
         if self.strides_px is not None:
             strides = _divide(self.strides_px[i], image_size)
         offsets = tuple(np.float32(0.5) * stride for stride in strides)

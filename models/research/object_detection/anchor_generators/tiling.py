@@ -27,6 +27,12 @@ def to_float32(xp: ModuleType, size: Size) -> Tensor:
     return np.float32(size) if xp is np else ops.cast(size, "float32")
 
 
+def inverse(xp: ModuleType, size: Size) -> Tensor:
+    """Returns 1 / size as a float32 scalar of `xp`."""
+    # By a Python 1, NumPy 1 would make it a float64.
+    return np.float32(1) / to_float32(xp, size)
+
+
 def anchor_shapes(
     xp: ModuleType,
     scales: Sequence[float],
@@ -135,5 +141,5 @@ def divide_by_image_size(
 ) -> Tensor:
     """Turns yxyx in pixels into yxyx normalised to the image."""
     # Multiplying by the inverse gives the last bit of the original.
-    height, width = (1 / to_float32(xp, size) for size in image_size)
+    height, width = (inverse(xp, size) for size in image_size)
     return anchors_A4 * xp.stack([height, width, height, width])

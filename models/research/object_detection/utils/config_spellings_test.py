@@ -1,6 +1,7 @@
 """Every way in which a config may be written, and which it may not."""
 
 import pytest
+from google import protobuf
 
 from object_detection.builders import model_builder
 from object_detection.core import errors
@@ -120,7 +121,13 @@ def test_a_number_that_no_enum_value_has():
     [
         ("'a' 'b'\n  \"c\"", "abc"),
         (r'"tab\there \"quoted\""', 'tab\there "quoted"'),
-        (r"'\303\244 \xc3\xa4 \u00e4'", "ä ä ä"),
+        (r"'\303\244 \xc3\xa4'", "ä ä"),
+        pytest.param(
+            *(r"'\u00e4'", "ä"),
+            marks=pytest.mark.skipif(
+                protobuf.__version__ < "5", reason="not in that protobuf"
+            ),
+        ),
         ("'# no comment, no } end'", "# no comment, no } end"),
         ("''", ""),
     ],
