@@ -156,6 +156,7 @@ def _manual(config: message.Message) -> learning_schedules.Schedule:
             *(entry.learning_rate for entry in config.schedule),
         ],
         warmup=config.warmup,
+        warmup_steps=config.warmup_steps,
     )
 
 
@@ -167,4 +168,5 @@ def _cosine(config: message.Message) -> learning_schedules.Schedule:
         warmup_learning_rate=config.warmup_learning_rate,
         warmup_steps=config.warmup_steps,
         hold_base_rate_steps=config.hold_base_rate_steps,
+        end_learning_rate_ratio=config.end_learning_rate_ratio,
     )

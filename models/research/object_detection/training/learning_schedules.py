@@ -77,6 +77,7 @@ def manual_stepping(
     boundaries: Sequence[int],
     rates: Sequence[float],
     warmup: bool = False,
+    warmup_steps: int = 0,
 ) -> Tensor:
     """Holds each rate between two boundaries.
 
@@ -87,9 +88,13 @@ def manual_stepping(
         rates: one more than boundaries.
         warmup: whether the rate climbs in a line from `rates[0]` to
             `rates[1]` over the first `boundaries[0]` steps.
+        warmup_steps: steps in which the rate climbs from 0: step i has i /
+            warmup_steps of `rates[0]`. It ends there, one short of the whole,
+            and the share that was reached multiplies all later rates as well.
 
     Raises:
-        ValueError: the boundaries do not rise or a rate is missing.
+        ValueError: the boundaries do not rise, a rate is missing or the
+            warm-up does not end before the first boundary.
     """
     if list(boundaries) != sorted(set(boundaries)) or (
         boundaries and boundaries[0] < 1
@@ -105,6 +110,7 @@ def manual_stepping(
         )
     if warmup and not boundaries:
         raise ValueError("warmup: needs a boundary to climb towards")
+    _check_warmup_steps(warmup_steps, warmup, boundaries)
     _require_not_negative(initial_learning_rate=rates[0])
     for i, rate in enumerate(rates[1:]):
         _require_not_negative(**{f"schedule[{i}].learning_rate": rate})
@@ -114,6 +120,8 @@ def manual_stepping(
         result = rates[0] + step * ((rates[1] - rates[0]) / boundaries[0])
     for boundary, rate in zip(boundaries, rates[1:], strict=True):
         result = ops.where(step >= boundary, rate, result)
+    if warmup_steps:
+        result = result * ops.minimum(step, warmup_steps - 1) / warmup_steps
     return result
 
 
@@ -125,8 +133,9 @@ def cosine_decay_with_warmup(
     warmup_learning_rate: float = 0.0,
     warmup_steps: int = 0,
     hold_base_rate_steps: int = 0,
+    end_learning_rate_ratio: float = 0.0,
 ) -> Tensor:
-    """Climbs in a line, holds, then falls along half a cosine to zero.
+    """Climbs in a line, holds, then falls along half a cosine to its end.
 
     Loshchilov & Hutter, "SGDR: Stochastic Gradient Descent with Warm
     Restarts" (2016), without the restarts.
@@ -134,14 +143,15 @@ def cosine_decay_with_warmup(
     Args:
         step: number of updates made so far.
         learning_rate_base: the highest rate.
-        total_steps: step at which the rate reaches zero, to stay there.
+        total_steps: step at which the rate reaches its end, to stay there.
         warmup_learning_rate: rate at step 0.
         warmup_steps: length of the climb.
         hold_base_rate_steps: steps at the highest rate after the climb.
+        end_learning_rate_ratio: rate at the end, as a share of the highest.
 
     Raises:
         ValueError: the warm-up is longer than the schedule or starts above
-            `learning_rate_base`, or a rate is negative.
+            `learning_rate_base`, a rate is negative or the share is none.
     """
     _require_not_negative(
         learning_rate_base=learning_rate_base,
@@ -157,13 +167,19 @@ def cosine_decay_with_warmup(
             "warmup_learning_rate: must be at most learning_rate_base "
             f"{learning_rate_base:g}, got {warmup_learning_rate:g}"
         )
+    if not 0.0 <= end_learning_rate_ratio <= 1.0:
+        raise ValueError(
+            "end_learning_rate_ratio: must be from 0 to 1, got "
+            f"{end_learning_rate_ratio:g}"
+        )
     step = _as_float(step)
+    end_rate = learning_rate_base * end_learning_rate_ratio
     fall_start = warmup_steps + hold_base_rate_steps
     # A schedule without a falling part never uses the quotient below.
     num_falling_steps = max(total_steps - fall_start, 1)
-    rate = (
+    rate = end_rate + (
         0.5
-        * learning_rate_base
+        * (learning_rate_base - end_rate)
         * (1.0 + ops.cos(math.pi * (step - fall_start) / num_falling_steps))
     )
     if hold_base_rate_steps > 0:
@@ -173,7 +189,26 @@ def cosine_decay_with_warmup(
         rate = ops.where(
             step < warmup_steps, warmup_learning_rate + step * slope, rate
         )
-    return ops.where(step > total_steps, 0.0, rate)
+    return ops.where(step > total_steps, end_rate, rate)
+
+
+def _check_warmup_steps(
+    warmup_steps: int, warmup: bool, boundaries: Sequence[int]
+) -> None:
+    if not warmup_steps:
+        return
+    if warmup:
+        raise ValueError(
+            "warmup_steps: does not go with warmup: true, got "
+            f"{warmup_steps}; remove one of them"
+        )
+    # One step would reach 0 / 1 of the rate, and stay there.
+    last = boundaries[0] if boundaries else math.inf
+    if not 2 <= warmup_steps <= last:
+        raise ValueError(
+            "warmup_steps: must be 0, or from 2 to the first step of the "
+            f"schedule, {last}, got {warmup_steps}"
+        )
 
 
 def _as_float(step: Any) -> Tensor:

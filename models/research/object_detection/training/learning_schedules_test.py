@@ -70,6 +70,34 @@ def test_manual_warmup_climbs_in_a_line_to_the_second_rate():
     )
 
 
+def test_a_warmup_in_steps_ends_one_short_of_the_whole_rate():
+    rates = learning_schedules.manual_stepping(
+        np.array([0, 1, 3, 4, 5, 6, 7, 9]),
+        boundaries=[6, 8],
+        rates=[0.5, 0.25, 2.0],
+        warmup_steps=5,
+    )
+    np.testing.assert_allclose(
+        rates, [0.0, 0.1, 0.3, 0.4, 0.4, 0.2, 0.2, 1.6], rtol=1e-6
+    )
+    rates = learning_schedules.manual_stepping(
+        np.array([0, 1, 2, 99]), boundaries=[], rates=[0.5], warmup_steps=2
+    )
+    np.testing.assert_allclose(rates, [0.0, 0.25, 0.25, 0.25])
+
+
+def test_a_cosine_may_end_above_zero():
+    rates = learning_schedules.cosine_decay_with_warmup(
+        np.array([0, 3, 5, 7, 8]),
+        learning_rate_base=0.8,
+        total_steps=7,
+        warmup_steps=2,
+        hold_base_rate_steps=1,
+        end_learning_rate_ratio=0.25,
+    )
+    np.testing.assert_allclose(rates, [0.0, 0.8, 0.5, 0.2, 0.2], rtol=1e-6)
+
+
 COSINE = dict(learning_rate_base=0.1, total_steps=10)
 EXPONENTIAL = dict(
     learning_rate_base=0.1,
@@ -104,6 +132,26 @@ EXPONENTIAL = dict(
         ),
         ("manual_stepping", dict(boundaries=[0], rates=[1, 2]), "^schedule: "),
         ("manual_stepping", dict(boundaries=[5], rates=[0.1]), "rates"),
+        (
+            "manual_stepping",
+            dict(boundaries=[5], rates=[1, 2], warmup_steps=6),
+            "^warmup_steps: .* from 2 to .* 5, got 6",
+        ),
+        (
+            "manual_stepping",
+            dict(boundaries=[5], rates=[1, 2], warmup_steps=1),
+            "^warmup_steps: .* got 1",
+        ),
+        (
+            "manual_stepping",
+            dict(boundaries=[5], rates=[1, 2], warmup_steps=3, warmup=True),
+            "^warmup_steps: does not go with warmup: true",
+        ),
+        (
+            "cosine_decay_with_warmup",
+            COSINE | dict(end_learning_rate_ratio=1.5),
+            "end_learning_rate_ratio: must be from 0 to 1, got 1.5",
+        ),
         ("constant", dict(learning_rate=float("nan")), "learning_rate"),
     ],
 )

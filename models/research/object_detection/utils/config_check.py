@@ -123,7 +123,8 @@ def _check_range(
 def _check_steps(train_config: train_pb2.TrainConfig) -> None:
     if not train_config.num_steps:
         raise errors.ConfigError(
-            "train_config.num_steps: is 0; set it or --num_train_steps"
+            "train_config.num_steps: is 0; set it, num_epochs or "
+            "--num_train_steps"
         )
     kind = train_config.optimizer.WhichOneof("optimizer")
     if kind is None:
@@ -136,9 +137,10 @@ def _check_steps(train_config: train_pb2.TrainConfig) -> None:
     ):
         logging.warning(
             "train_config.optimizer.%s.learning_rate."
-            "cosine_decay_learning_rate.total_steps: the learning rate is 0 "
+            "cosine_decay_learning_rate.total_steps: the learning rate is %g "
             "from step %d on, and training goes on to step %d",
             kind,
+            cosine.learning_rate_base * cosine.end_learning_rate_ratio,
             cosine.total_steps,
             train_config.num_steps,
         )

@@ -24,9 +24,9 @@ def set_batch_size(pipeline: Pipeline, value: Any) -> None:
 def set_learning_rate(pipeline: Pipeline, value: Any) -> None:
     """Sets the initial or base rate, and scales the schedule's other rates.
 
-    The steps of a manual schedule and the warm-up rate of a cosine schedule
-    keep their ratio to it; the other schedules have no other rate, or one
-    that stays (the burn-in rate of an exponential schedule).
+    The steps of a manual schedule and the rates at both ends of a cosine
+    schedule keep their ratio to it; the other schedules have no other rate,
+    or one that stays (the burn-in rate of an exponential schedule).
     """
     rate = _number(value, "learning_rate")
     schedule = _schedule(pipeline.train_config)
@@ -51,6 +51,8 @@ def scale_learning_rates(
 ) -> None:
     """Multiplies every rate of the schedule, bounds included.
 
+    What is a share of another rate stays.
+
     Goyal et al., "Accurate, Large Minibatch SGD" (2017), section 2.1.
 
     Raises:
@@ -59,7 +61,8 @@ def scale_learning_rates(
     schedule = _schedule(train_config)
     for part in (schedule, *getattr(schedule, "schedule", ())):
         for field in part.DESCRIPTOR.fields:
-            if "learning_rate" in field.name:
+            is_ratio = field.name.endswith("_ratio")
+            if "learning_rate" in field.name and not is_ratio:
                 rate = getattr(part, field.name)
                 setattr(part, field.name, rate * factor)
 

@@ -58,6 +58,34 @@ def test_cosine_keeps_the_ratio_of_its_warmup():
     assert cosine.warmup_learning_rate == pytest.approx(0.02)
 
 
+def test_a_share_of_a_rate_is_no_rate():
+    shares = "end_learning_rate_ratio: 0.25 warmup_epochs: 2"
+    pipeline = with_optimizer(COSINE.replace("0.005", f"0.005 {shares}"))
+    momentum = pipeline.train_config.optimizer.momentum_optimizer
+    cosine = momentum.learning_rate.cosine_decay_learning_rate
+    config_scaling.scale_learning_rates(pipeline.train_config, 8)
+    assert cosine.learning_rate_base == pytest.approx(0.16)
+    assert cosine.warmup_learning_rate == pytest.approx(0.04)
+    config_scaling.set_learning_rate(pipeline, 0.08)
+    assert cosine.warmup_learning_rate == pytest.approx(0.02)
+    assert cosine.end_learning_rate_ratio == 0.25
+    assert (cosine.warmup_epochs, cosine.total_steps) == (2, 4_000_000)
+
+
+def test_manual_steps_with_a_warmup_are_scaled_by_their_rates_alone():
+    pipeline = with_optimizer(
+        MANUAL.replace("step: 3", "epoch: 3").replace(
+            "0.5", "0.5 warmup_steps: 7"
+        )
+    )
+    rms_prop = pipeline.train_config.optimizer.rms_prop_optimizer
+    manual = rms_prop.learning_rate.manual_step_learning_rate
+    config_scaling.scale_learning_rates(pipeline.train_config, 4)
+    assert (manual.warmup_steps, manual.schedule[0].epoch) == (7, 3)
+    assert manual.initial_learning_rate == 2.0
+    assert [s.learning_rate for s in manual.schedule] == [1.0, 0.5]
+
+
 def test_manual_steps_keep_their_ratio():
     pipeline = with_optimizer(MANUAL)
     config_scaling.set_learning_rate(pipeline, 0.125)
