@@ -20,6 +20,13 @@ _VOC_SETS = {
 }
 METRIC_SETS = (COCO_DETECTION_METRICS, *_VOC_SETS)
 
+# The fields of these sets alone.
+_PASCAL_SETS = (
+    "pascal_voc_detection_metrics",
+    "weighted_pascal_voc_detection_metrics",
+)
+_PASCAL_FIELDS = ("use_11_point_average_precision", "count_difficult")
+
 # In the original's list, with the set to use instead.
 _SETS_OF_MASKS = {
     "coco_mask_metrics": COCO_DETECTION_METRICS,
@@ -57,18 +64,43 @@ def build(
             )
         )
     return evaluators + [
-        voc_evaluation.VocDetectionEvaluator(categories, _VOC_SETS[name])
+        voc_evaluation.VocDetectionEvaluator(
+            categories, _voc_set(eval_config, name)
+        )
         for name in names
         if name in _VOC_SETS
     ]
+
+
+def _voc_set(
+    eval_config: eval_pb2.EvalConfig, name: str
+) -> voc_evaluation.MetricSet:
+    metric_set = _VOC_SETS[name]
+    if name not in _PASCAL_SETS:
+        return metric_set
+    if eval_config.use_11_point_average_precision:
+        metric_set = metric_set._replace(
+            uses_11_points=True, title=f"{metric_set.title}, 11 points"
+        )
+    return metric_set._replace(counts_difficult=eval_config.count_difficult)
 
 
 def check_metrics_set(eval_config: eval_pb2.EvalConfig) -> None:
     """Makes sure that each set of metrics is one that can be measured.
 
     Raises:
-        ConfigError: a set is unknown or not supported.
+        ConfigError: a set is unknown or not supported, or a field needs
+            another set.
     """
+    for field in _PASCAL_FIELDS:
+        if getattr(eval_config, field) and not (
+            set(_PASCAL_SETS) & set(eval_config.metrics_set)
+        ):
+            raise errors.ConfigError(
+                f"eval_config.{field}: true needs metrics_set "
+                f"'{_PASCAL_SETS[0]}' or '{_PASCAL_SETS[1]}', got "
+                f"{list(eval_config.metrics_set) or [COCO_DETECTION_METRICS]}"
+            )
     for name in eval_config.metrics_set:
         if name in METRIC_SETS:
             continue

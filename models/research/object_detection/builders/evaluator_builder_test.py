@@ -1,5 +1,6 @@
 """Wires from EvalConfig to evaluators and pictures."""
 
+import numpy as np
 import pytest
 
 from object_detection.builders import evaluator_builder
@@ -90,6 +91,56 @@ def test_other_sets_are_refused_by_name(name, reason):
         evaluator_builder.build(config, CATEGORIES)
     with pytest.raises(errors.ConfigError, match=message):
         evaluator_builder.check_metrics_set(config)
+
+
+def average_precision(fields, name):
+    """Of one ordinary box that is found and of one difficult, not found."""
+    config = eval_pb2.EvalConfig(metrics_set=[name], **fields)
+    (evaluator,) = evaluator_builder.build(config, CATEGORIES)
+    boxes = np.float32([[0, 0, 20, 10], [40, 0, 90, 30]])
+    evaluator.add_single_ground_truth_image_info(
+        1,
+        {
+            "groundtruth_boxes": boxes,
+            "groundtruth_classes": np.array([2, 2]),
+            "groundtruth_difficult": np.array([False, True]),
+        },
+    )
+    evaluator.add_single_detected_image_info(
+        1,
+        {
+            "detection_boxes": boxes[:1],
+            "detection_classes": np.array([2]),
+            "detection_scores": np.float32([0.5]),
+        },
+    )
+    return next(iter(evaluator.compute().metrics.values()))
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["pascal_voc_detection_metrics", "weighted_pascal_voc_detection_metrics"],
+)
+def test_rules_of_pascal_voc(name):
+    points = {"use_11_point_average_precision": True}
+    difficult = {"count_difficult": True}
+    assert average_precision({}, name) == 1.0
+    assert average_precision(points, name) == 1.0
+    assert average_precision(difficult, name) == 0.5
+    both = average_precision(points | difficult, name)
+    assert both == pytest.approx(6 / 11)
+
+
+@pytest.mark.parametrize(
+    "field", ["use_11_point_average_precision", "count_difficult"]
+)
+@pytest.mark.parametrize("names", [[], ["oid_V2_detection_metrics"]])
+def test_a_rule_of_pascal_voc_needs_its_metrics(field, names):
+    config = eval_pb2.EvalConfig(metrics_set=names, **{field: True})
+    with pytest.raises(
+        errors.ConfigError, match=f"^eval_config.{field}: .*pascal_voc.*, got "
+    ):
+        evaluator_builder.build(config, CATEGORIES)
 
 
 def test_visualization_options():

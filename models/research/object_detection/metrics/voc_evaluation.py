@@ -40,6 +40,9 @@ class MetricSet(NamedTuple):
         only_verified_classes: detections are left out in images that were not
             checked for their class: it is neither among the image-level
             labels nor that of a groundtruth box.
+        counts_difficult: difficult boxes have to be found, too.
+        uses_11_points: an average precision is the mean at eleven recalls,
+            else the area below the curve.
     """
 
     prefix: str
@@ -47,6 +50,14 @@ class MetricSet(NamedTuple):
     group_of_weight: float = 0.0
     is_mean_weighted: bool = False
     only_verified_classes: bool = False
+    counts_difficult: bool = False
+    uses_11_points: bool = False
+
+    def average_precision(self, curve: voc_matching.Curve) -> float:
+        """Returns the average precision of a class, or of all."""
+        if self.uses_11_points:
+            return voc_matching.average_precision_of_11_points(curve)
+        return voc_matching.average_precision(curve)
 
 
 PASCAL = MetricSet("PascalBoxes", "Pascal VOC")
@@ -84,7 +95,7 @@ class VocDetectionEvaluator(CollectingEvaluator):
 
         Args:
             categories: mappings with a unique positive int 'id' and a 'name'.
-            metric_set: one of `METRIC_SETS`.
+            metric_set: one of `METRIC_SETS`, or a variant of it.
 
         Raises:
             ValueError: when an id occurs twice, or there is no category.
@@ -99,6 +110,8 @@ class VocDetectionEvaluator(CollectingEvaluator):
         mean of no class is NaN.
         """
         collection = self._collected()
+        if self._set.counts_difficult:
+            collection = _without_difficulty(collection)
         groundtruth = collection.groundtruth
         worth_G = voc_matching.num_to_find(
             groundtruth, self._set.group_of_weight
@@ -106,7 +119,7 @@ class VocDetectionEvaluator(CollectingEvaluator):
         self._warn_of_nothing_to_compare(collection, worth_G > 0, "NaN")
         measured = self._measured(collection)
         categories = tuple(
-            _category_result(
+            self._category_result(
                 category,
                 worth_G[groundtruth.category_id == category["id"]].sum(),
                 measured,
@@ -156,7 +169,39 @@ class VocDetectionEvaluator(CollectingEvaluator):
             np.isin(measured.category_id, ids),
             sum(item.num_groundtruth for item in found),
         )
-        return voc_matching.average_precision(curve)
+        return self._set.average_precision(curve)
+
+    def _category_result(
+        self,
+        category: Mapping[str, Any],
+        num_to_find: float,
+        measured: _Measured,
+    ) -> CategoryResult:
+        is_of_category = measured.category_id == category["id"]
+        value, precision = np.nan, ()
+        if num_to_find:
+            curve = _curve(measured, is_of_category, num_to_find)
+            value = self._set.average_precision(curve)
+            at_recalls = voc_matching.precision_at(curve, _RECALL_THRESHOLDS)
+            precision = tuple(at_recalls.tolist())
+        return CategoryResult(
+            category_id=int(category["id"]),
+            name=str(category["name"]),
+            num_groundtruth=int(num_to_find),
+            num_detections=int(np.count_nonzero(is_of_category)),
+            average_precision=value,
+            average_precision_50=value,
+            precision_50=precision,
+        )
+
+
+def _without_difficulty(collection: Collection) -> Collection:
+    groundtruth = collection.groundtruth
+    return collection._replace(
+        groundtruth=groundtruth._replace(
+            is_difficult=np.zeros_like(groundtruth.is_difficult)
+        )
+    )
 
 
 def _is_verified(
@@ -175,26 +220,6 @@ def _is_verified(
     )
 
 
-def _category_result(
-    category: Mapping[str, Any], num_to_find: float, measured: _Measured
-) -> CategoryResult:
-    is_of_category = measured.category_id == category["id"]
-    value, precision = np.nan, ()
-    if num_to_find:
-        curve = _curve(measured, is_of_category, num_to_find)
-        value = voc_matching.average_precision(curve)
-        precision = _interpolated(curve)
-    return CategoryResult(
-        category_id=int(category["id"]),
-        name=str(category["name"]),
-        num_groundtruth=int(num_to_find),
-        num_detections=int(np.count_nonzero(is_of_category)),
-        average_precision=value,
-        average_precision_50=value,
-        precision_50=precision,
-    )
-
-
 def _curve(
     measured: _Measured, is_chosen: np.ndarray, num_to_find: float
 ) -> voc_matching.Curve:
@@ -202,13 +227,6 @@ def _curve(
     return voc_matching.curve(
         measured.matches.true_positives[is_chosen], num_to_find
     )
-
-
-def _interpolated(curve: voc_matching.Curve) -> tuple[float, ...]:
-    """Reads the precision at `_RECALL_THRESHOLDS`, 0 beyond the last one."""
-    # A recall such as 0.1 + 0.2 has to reach the threshold 0.3.
-    place = np.searchsorted(curve.recall, _RECALL_THRESHOLDS - 1e-9)
-    return tuple(np.append(curve.precision, 0.0)[place].tolist())
 
 
 def _table(

@@ -197,6 +197,67 @@ def test_detection_without_an_area_is_left_out():
         assert mean([(1, image, found)], metric_set) == 1.0
 
 
+def variant(**changes):
+    return voc_evaluation.PASCAL._replace(**changes)
+
+
+def column(num_boxes):
+    """Returns boxes apart from each other, of unequal sides."""
+    return [[30 * i, 5, 30 * i + 20, 5 + 7 * (i + 1)] for i in range(num_boxes)]
+
+
+def test_average_precision_of_11_points_and_of_the_area():
+    boxes = column(4)
+    nowhere = [900, 900, 950, 980]
+    # right, wrong, right, wrong, right of four: the precision is 1 up to a
+    # recall of 1/4, 2/3 up to 2/4 and 3/5 up to 3/4.
+    found = [boxes[0], nowhere, boxes[1], nowhere, boxes[2]]
+    image = (
+        1,
+        groundtruth(boxes, [1] * 4),
+        detections(found, [1] * 5, [0.9, 0.8, 0.7, 0.6, 0.5]),
+    )
+    assert mean([image]) == pytest.approx((1 + 2 / 3 + 3 / 5) / 4)
+    # At 0, 0.1, 0.2; at 0.3, 0.4, 0.5; at 0.6, 0.7; and three times nothing.
+    expected = (3 * 1 + 3 * 2 / 3 + 2 * 3 / 5) / 11
+    points = variant(uses_11_points=True)
+    assert mean([image], points) == pytest.approx(expected)
+    cat = compute([image], points).categories[0]
+    assert (
+        cat.average_precision
+        == cat.average_precision_50
+        == (pytest.approx(expected))
+    )
+    assert cat.precision_50[75] == pytest.approx(3 / 5)
+    pooled = points._replace(is_mean_weighted=True)
+    assert mean([image], pooled) == pytest.approx(expected)
+
+
+def test_a_recall_of_three_tenths_reaches_the_fourth_of_11_points():
+    boxes = column(10)
+    image = (
+        1,
+        groundtruth(boxes, [1] * 10),
+        detections(boxes[:3], [1] * 3, [0.9, 0.8, 0.7]),
+    )
+    points = variant(uses_11_points=True)
+    assert mean([image], points) == pytest.approx(4 / 11)
+    nothing = (1, groundtruth(boxes, [1] * 10), None)
+    assert mean([nothing], points) == 0.0
+
+
+def test_difficult_boxes_count_when_they_shall():
+    image = (
+        1,
+        groundtruth([TALL, WIDE, FAR], [1, 1, 1], difficult=[0, 1, 1]),
+        detections([WIDE, TALL], [1, 1], [0.9, 0.8]),
+    )
+    assert mean([image]) == 1.0
+    counting = variant(counts_difficult=True)
+    assert mean([image], counting) == pytest.approx(2 / 3)
+    assert compute([image], counting).categories[0].num_groundtruth == 3
+
+
 def test_order_of_images_does_not_matter_with_equal_scores():
     rng = np.random.default_rng(5)
     images = []

@@ -118,6 +118,22 @@ def average_precision(curve_: Curve) -> float:
     return float(np.sum(steps * curve_.precision))
 
 
+def average_precision_of_11_points(curve_: Curve) -> float:
+    """Returns the mean precision at recalls of 0, 0.1, ... 1.
+
+    Everingham et al., "The Pascal Visual Object Classes (VOC) Challenge"
+    (2010), section 4.2: the measure of VOC 2007.
+    """
+    return float(np.mean(precision_at(curve_, np.linspace(0.0, 1.0, 11))))
+
+
+def precision_at(curve_: Curve, recalls: np.ndarray) -> np.ndarray:
+    """Reads the precision at these recalls, 0 beyond the curve's last one."""
+    # A recall such as 0.1 + 0.2 has to reach the threshold 0.3.
+    place = np.searchsorted(curve_.recall, recalls - 1e-9)
+    return np.append(curve_.precision, 0.0)[place]
+
+
 def _most_overlapped(
     groundtruth: box_rows.GroundtruthRows,
     detections: box_rows.DetectionRows,
