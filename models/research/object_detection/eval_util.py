@@ -70,6 +70,7 @@ def evaluate(
     *,
     visualization: vis.VisualizationOptions | None = None,
     add_regularization_loss: bool = True,
+    skip_images_with_crowds: bool = False,
     stop: signals.StopRequest | None = None,
 ) -> Evaluation | None:
     """Detects in every image of a finite data set once, and measures.
@@ -88,6 +89,8 @@ def evaluate(
             detector's Groundtruth.
         visualization: what is drawn; None for the defaults.
         add_regularization_loss: whether it is part of the total loss.
+        skip_images_with_crowds: whether an image with a box that is marked as
+            a crowd is left out, its losses too.
         stop: looked at between batches; a stop ends the process.
 
     Returns:
@@ -113,11 +116,14 @@ def evaluate(
     )
     stop.exit_together()
     results = _in_order(distributed.gather_objects(results))
+    if skip_images_with_crowds:
+        results = _without_crowds(results)
     if not results:
         distributed.raise_together(
             errors.DataError(
-                "evaluation set: no image was read; expected one or more: look "
-                "at eval_input_reader"
+                "evaluation set: no image was read, or none is left to "
+                "measure; expected one or more: look at eval_input_reader and "
+                "eval_config.skip_images_with_crowds"
             )
         )
     if not distributed.is_main_process():
@@ -227,6 +233,20 @@ def _in_order(
     """Returns the images of all processes as one process has them."""
     rounds = itertools.zip_longest(*shares)
     return [result for one in rounds for result in one if result is not None]
+
+
+def _without_crowds(
+    results: Sequence[detection_results.ImageResult],
+) -> list[detection_results.ImageResult]:
+    kept = [result for result in results if not result.has_crowd]
+    logging.info(
+        "Evaluation of %d of %d images: %d have a box that is marked as a "
+        "crowd (eval_config.skip_images_with_crowds)",
+        len(kept),
+        len(results),
+        len(results) - len(kept),
+    )
+    return kept
 
 
 def _print(table: str) -> None:

@@ -1,5 +1,7 @@
 """Evaluation of a detector that reads its answer from the pixels."""
 
+import logging
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -81,6 +83,35 @@ def test_losses_are_means_of_images_and_add_up():
     without = evaluate(examples, 2, add_regularization_loss=False).metrics
     assert "Loss/regularization_loss" not in without
     assert without["Loss/total_loss"] == pytest.approx(0.2 + 0.2 / 12)
+
+
+def test_images_with_a_crowd_are_left_out_and_counted(caplog):
+    examples = random_examples(7)
+    # In the third box of one, beyond the last of another.
+    crowds = [0, 2, 0, 0, 1, 0, 0]
+    examples = [
+        (features, labels | {"num_crowd_boxes": np.int32(count)})
+        for (features, labels), count in zip(examples, crowds, strict=True)
+    ]
+    without = [e for e, n in zip(examples, crowds, strict=True) if not n]
+    with caplog.at_level(logging.INFO):
+        found = evaluate(examples, 3, skip_images_with_crowds=True)
+    assert "Evaluation of 5 of 7 images: 2 have a box" in caplog.text
+    expected = evaluate(without, 3)
+    assert found.num_images == 5 and found.metrics == expected.metrics
+    assert found.metrics != evaluate(examples, 3).metrics
+    pascal = eval_pb2.EvalConfig(metrics_set=["pascal_voc_detection_metrics"])
+    settings = {"config": pascal, "skip_images_with_crowds": True}
+    assert evaluate(examples, **settings).metrics == pytest.approx(
+        evaluate(without, config=pascal).metrics
+    )
+
+
+def test_images_with_crowds_alone_are_no_evaluation_set():
+    features, labels = example()
+    only = [(features, labels | {"num_crowd_boxes": np.int32(1)})]
+    with pytest.raises(errors.DataError, match="skip_images_with_crowds"):
+        evaluate(only, skip_images_with_crowds=True)
 
 
 class Recorder:

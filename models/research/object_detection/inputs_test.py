@@ -83,6 +83,7 @@ def test_what_a_training_batch_holds(folder):
     expected_labels = {
         Fields.num_groundtruth_boxes: (int32, [3]),
         Fields.num_truncated_boxes: (int32, [3]),
+        Fields.num_crowd_boxes: (int32, [3]),
         Fields.groundtruth_boxes: (float32, [3, 3, 4]),
         Fields.groundtruth_classes: (float32, [3, 3, 2]),
         Fields.groundtruth_confidences: (float32, [3, 3, 2]),

@@ -251,6 +251,7 @@ def _evaluate(
         add_regularization_loss=(
             job.configs["train_config"].add_regularization_loss
         ),
+        skip_images_with_crowds=eval_config.skip_images_with_crowds,
     )
     if evaluation is None:
         return

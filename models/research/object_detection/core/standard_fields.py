@@ -20,6 +20,7 @@ class InputDataFields:
     image_additional_channels = "image_additional_channels"
     num_groundtruth_boxes = "num_groundtruth_boxes"
     num_truncated_boxes = "num_truncated_boxes"
+    num_crowd_boxes = "num_crowd_boxes"
     groundtruth_boxes = "groundtruth_boxes"
     groundtruth_classes = "groundtruth_classes"
     groundtruth_confidences = "groundtruth_confidences"

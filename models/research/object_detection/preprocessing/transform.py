@@ -120,6 +120,10 @@ class Transform:
         kept = tf.minimum(num_boxes, self.max_num_boxes)
         labels[Fields.num_groundtruth_boxes] = kept
         labels[Fields.num_truncated_boxes] = num_boxes - kept
+        # Of those cut off, too.
+        labels[Fields.num_crowd_boxes] = tf.reduce_sum(
+            tf.cast(example[Fields.groundtruth_is_crowd], tf.int32)
+        )
         labels[Fields.groundtruth_image_classes] = _k_hot(
             example[Fields.groundtruth_image_classes], self.num_classes
         )

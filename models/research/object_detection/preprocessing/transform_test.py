@@ -76,6 +76,16 @@ def test_boxes_beyond_the_number_are_cut_off_and_counted():
     )
 
 
+def test_crowds_are_counted_beyond_the_number_of_boxes_too():
+    crowds = {"image/object/is_crowd": [0, 1, 0, 0, 1, 1]}
+    record = make_example(BOXES * 3, TEXTS * 3, crowds)
+    _, labels = transform(record, max_num_boxes=4)
+    assert labels[Fields.num_crowd_boxes] == 3
+    assert np.sum(labels[Fields.groundtruth_is_crowd]) == 1
+    _, labels = transform(make_example(BOXES, TEXTS))
+    assert labels[Fields.num_crowd_boxes] == 0
+
+
 def test_a_record_without_boxes():
     features, labels = transform(make_example())
     assert labels[Fields.num_groundtruth_boxes] == 0

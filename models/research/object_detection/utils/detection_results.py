@@ -60,6 +60,7 @@ class ImageResult(NamedTuple):
             `detection_scores` [D], int64 `detection_classes` [D].
         losses: by the keys of `LossFields`, without regularization.
         picture: uint8 [H, W, 3], detections beside groundtruth, or None.
+        has_crowd: whether the image has a box that is marked as a crowd.
     """
 
     source_id: str
@@ -67,6 +68,7 @@ class ImageResult(NamedTuple):
     detections: dict[str, np.ndarray]
     losses: dict[str, float]
     picture: np.ndarray | None
+    has_crowd: bool
 
 
 def detect(
@@ -289,6 +291,7 @@ def _image_result(
         },
         losses={name: float(loss) for name, loss in losses.items()},
         picture=None,
+        has_crowd=bool(labels.get(_INPUT.num_crowd_boxes, 0)),
     )
 
 
