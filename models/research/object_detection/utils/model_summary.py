@@ -34,7 +34,7 @@ def describe_parameters(
     Args:
         networks: by their name.
     """
-    yield _parameters_row("", "variables", "parameters", "trainable")
+    rows = [("", "variables", "parameters", "trainable")]
     totals = np.zeros(3, np.int64)
     for network_name, network in networks.items():
         counts: dict[str, np.ndarray] = collections.defaultdict(
@@ -45,11 +45,13 @@ def describe_parameters(
             size = int(np.prod(variable.shape))
             counts[scope] += [1, size, size * variable.trainable]
         total = sum(counts.values())
-        yield _parameters_row(network_name, *total)
-        for scope, count in counts.items():
-            yield _parameters_row(f"  {scope}", *count)
+        rows.append((network_name, *total))
+        rows += [
+            (f"  {scope}", *count) for scope, count in sorted(counts.items())
+        ]
         totals += total
-    yield _parameters_row("total", *totals)
+    rows.append(("total", *totals))
+    yield from _table(rows, "<>>>")
 
 
 def _scope(variable_name: str) -> str:
@@ -59,9 +61,24 @@ def _scope(variable_name: str) -> str:
     return "/".join(layer.split("/")[:_SCOPE_DEPTH])
 
 
-def _parameters_row(name: str, *cells: int | str) -> str:
-    texts = [f"{c:,}" if not isinstance(c, str) else c for c in cells]
-    return f"{name:<56}" + "".join(f"{text:>12}" for text in texts)
+def _table(
+    rows: Sequence[Sequence[str | int]], alignments: str
+) -> Iterator[str]:
+    """Yields rows whose columns are as wide as their widest cell.
+
+    Args:
+        rows: of as many cells as `alignments` has characters.
+        alignments: "<" or ">" for each column.
+    """
+    texts = [
+        [cell if isinstance(cell, str) else f"{cell:,}" for cell in row]
+        for row in rows
+    ]
+    widths = [max(map(len, column)) for column in zip(*texts, strict=True)]
+    for row in texts:
+        cells = zip(row, alignments, widths, strict=True)
+        line = "  ".join(f"{text:{side}{width}}" for text, side, width in cells)
+        yield line.rstrip()
 
 
 def describe_outputs(
@@ -83,11 +100,11 @@ def describe_outputs(
 
 def describe_layers(layers: Iterable[network_layers.Layer]) -> Iterator[str]:
     """Yields a line for each convolution and pool, in their order."""
-    yield _layer_row(
-        "layer", "kind", "kernel", "stride", "dilation", "outputs", "then"
-    )
-    for layer in layers:
-        yield _layer_row(
+    rows = [
+        ("layer", "kind", "kernel", "stride", "dilation", "outputs", "then")
+    ]
+    rows += [
+        (
             layer.name or "-",
             layer.kind,
             _by(layer.kernel),
@@ -96,36 +113,28 @@ def describe_layers(layers: Iterable[network_layers.Layer]) -> Iterator[str]:
             _by(layer.outputs),
             ", ".join(layer.then) or "-",
         )
-
-
-def _layer_row(*cells: str) -> str:
-    widths = (64, 13, 8, 8, 9, 16, 0)
-    return " ".join(
-        f"{cell:<{width}}" for cell, width in zip(cells, widths, strict=True)
-    )
+        for layer in layers
+    ]
+    yield from _table(rows, "<" * len(rows[0]))
 
 
 def describe_variables(
     variables: Mapping[str, keras.Variable],
 ) -> Iterator[str]:
     """Yields a line for each variable, with its least and greatest value."""
-    yield _variable_row("variable", "shape", "trainable", "least", "greatest")
-    for name, variable in variables.items():
+    rows = [("variable", "shape", "trainable", "least", "greatest")]
+    for name, variable in sorted(variables.items()):
         values = np.asarray(variable.value)
-        yield _variable_row(
-            name,
-            _by(variable.shape) or "scalar",
-            "yes" if variable.trainable else "no",
-            f"{values.min():g}",
-            f"{values.max():g}",
+        rows.append(
+            (
+                name,
+                _by(variable.shape) or "scalar",
+                "yes" if variable.trainable else "no",
+                f"{values.min():g}",
+                f"{values.max():g}",
+            )
         )
-
-
-def _variable_row(*cells: str) -> str:
-    widths = (80, 18, 10, 13, 13)
-    return " ".join(
-        f"{cell:<{width}}" for cell, width in zip(cells, widths, strict=True)
-    ).rstrip()
+    yield from _table(rows, "<<<>>")
 
 
 def _by(numbers: Iterable[int | str]) -> str:

@@ -45,12 +45,19 @@ def test_parameters_by_scope():
     assert cells(model_summary.describe_parameters(networks)) == [
         ["variables", "parameters", "trainable"],
         ["first", "4", "1,130", "1,125"],
-        ["net/block/conv", "3", "130", "125"],
         ["net", "1", "1,000", "1,000"],
+        ["net/block/conv", "3", "130", "125"],
         ["second", "1", "7", "7"],
         ["head", "1", "7", "7"],
         ["total", "5", "1,137", "1,132"],
     ]
+
+
+def test_columns_are_as_wide_as_they_must_be():
+    lines = list(model_summary.describe_parameters({"a": Part(SIZES)}))
+    assert lines[0] == "                  variables  parameters  trainable"
+    assert lines[1] == "a                         4       1,130      1,125"
+    assert lines[3] == "  net/block/conv          3         130        125"
 
 
 def test_outputs_are_for_any_number_of_images():
@@ -80,10 +87,10 @@ def test_layers_and_variables():
         "- max pool 3x3 1x1 1x1 9x8x5 -".split(),
     ]
     found = cells(model_summary.describe_variables(Part(SIZES).held))
-    assert found[1] == [
+    assert found[3] == [
         "net/block/conv/weights", "3x2x4x5", "yes", "0.25", "0.25"
     ]  # fmt: skip
-    assert found[3][2:] == ["no", "0", "0"]
+    assert found[2][2:] == ["no", "0", "0"]
     assert found[4] == ["net/scale", "1000", "yes", "20", "20"]
 
 
