@@ -66,6 +66,18 @@ def test_strided_convolution_pads_as_tf1(size, pad_explicitly, padding):
     np.testing.assert_allclose(np.asarray(conv(inputs)), expected, atol=1e-5)
 
 
+def test_the_elements_of_a_dilated_kernel_lie_apart():
+    """As if zeros lay between them."""
+    conv = conv_layers.Conv2D("a/conv", 2, 5, 3, HYPERPARAMS, dilation=6)
+    inputs = numbers(2, 9, 14, 2)
+    kernel = np.asarray(conv.named_variables()["a/conv/weights"].value)
+    assert kernel.shape == (3, 3, 2, 5)
+    with_zeros = np.zeros((13, 13, 2, 5), np.float32)
+    with_zeros[::6, ::6] = kernel
+    expected = reference_conv(inputs, with_zeros, 1, (6, 6))
+    np.testing.assert_allclose(np.asarray(conv(inputs)), expected, atol=1e-5)
+
+
 def test_valid_padding_starts_at_the_corner():
     conv = conv_layers.Conv2D(
         "a/conv", 2, 5, 3, HYPERPARAMS, stride=2, padding="valid"

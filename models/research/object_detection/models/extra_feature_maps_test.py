@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from object_detection.core import hyperparams as hyperparams_lib
-from object_detection.core import naming
+from object_detection.core import l2_norm, naming
 from object_detection.models import extra_feature_maps, ssd_feature_extractor
 
 ExtraLayer = extra_feature_maps.ExtraLayer
@@ -100,6 +100,44 @@ def test_padding_of_the_strided_convolution(kernel_size, pads, before):
         window = padded[2 * y :, 2 * x :][:kernel_size, :kernel_size]
         expected = np.clip(np.tensordot(window, kernel, 3), 0, 6)
         np.testing.assert_allclose(found[y, x], expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("pads", [False, True])
+@pytest.mark.parametrize("pad_end_px", [0, 1])
+def test_a_layer_without_stride_or_padding(pad_end_px, pads):
+    """Explicit padding takes the place of 'same' alone."""
+    layer = ExtraLayer(
+        4, stride=1, padding="valid", pad_end_px=pad_end_px, middle_depth=3
+    )
+    maps = make([2], [layer], use_explicit_padding=pads)
+    weights = naming.checkpoint_variables(maps)
+    kernel = np.asarray(weights["f/last_2_Conv2d_1_3x3_s1_4/weights"].value)
+    first = np.asarray(weights["f/last_1_Conv2d_1_1x1_3/weights"].value)
+    inputs = numbers(1, 3, 4, 2)
+    reduced = np.clip(inputs @ first[0, 0], 0, 6)[0]
+    padded = np.pad(reduced, ((0, pad_end_px), (0, pad_end_px), (0, 0)))
+    found = np.asarray(maps([inputs])[1])[0]
+    assert found.shape == (1 + pad_end_px, 2 + pad_end_px, 4)
+    for y, x in np.ndindex(found.shape[:2]):
+        window = padded[y : y + 3, x : x + 3]
+        expected = np.clip(np.tensordot(window, kernel, 3), 0, 6)
+        np.testing.assert_allclose(found[y, x], expected, atol=1e-5)
+
+
+def test_the_first_map_is_what_a_layer_makes_of_the_first_endpoint():
+    layer = l2_norm.L2Norm("f/norm", 2, 5.0)
+    maps = extra_feature_maps.ExtraFeatureMaps(
+        "f/last",
+        [2, 3],
+        [ExtraLayer(4)],
+        ssd_feature_extractor.ExtractorOptions(HYPERPARAMS, HYPERPARAMS),
+        first_layer=layer,
+    )
+    assert "f/norm/scale" in shapes(maps)
+    endpoints = [np.full((1, 4, 5, 2), 7, "f4"), numbers(1, 2, 3, 3)]
+    found = maps(endpoints)
+    np.testing.assert_allclose(found[0], 5 / 2**0.5, rtol=1e-5)
+    np.testing.assert_array_equal(found[1], endpoints[1])
 
 
 def test_separable_layers_normalise_between_their_convolutions():
