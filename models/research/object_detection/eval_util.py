@@ -239,13 +239,14 @@ def _without_crowds(
     results: Sequence[detection_results.ImageResult],
 ) -> list[detection_results.ImageResult]:
     kept = [result for result in results if not result.has_crowd]
-    logging.info(
-        "Evaluation of %d of %d images: %d have a box that is marked as a "
-        "crowd (eval_config.skip_images_with_crowds)",
-        len(kept),
-        len(results),
-        len(results) - len(kept),
-    )
+    if distributed.is_main_process():
+        logging.info(
+            "Evaluation of %d of %d images: %d have a box that is marked as a "
+            "crowd (eval_config.skip_images_with_crowds)",
+            len(kept),
+            len(results),
+            len(results) - len(kept),
+        )
     return kept
 
 
