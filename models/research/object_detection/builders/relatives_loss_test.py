@@ -46,7 +46,10 @@ VGG = (
     COMMON
     + SOFTMAX
     + """
-  matcher { argmax_matcher { force_match_for_each_row: false } }
+  background_class_last: true
+  matcher { argmax_matcher {
+    force_match_for_each_row: false strict_threshold: true
+  } }
 """
 )
 MOBILENET = (
@@ -164,12 +167,14 @@ def smooth_l1(difference):
     return np.where(size < 1, 0.5 * size**2, size - 0.5)
 
 
-def softmax_reference(is_forced):
+def softmax_reference(is_forced, is_last):
     of_boxes, of_classes, num_positives = [], [], []
     for image in range(3):
         labels, wanted = targets_of(image, is_forced)
         is_positive = labels > 0
         logits = np.float64(LOGITS[image])
+        if is_last:
+            logits = np.roll(logits, 1, axis=1)
         entropy = (
             np.log(np.exp(logits).sum(1))
             - logits[np.arange(NUM_ANCHORS), labels]
@@ -202,15 +207,16 @@ def focal_reference():
 
 
 @pytest.mark.parametrize(
-    ("config", "is_forced", "num_last"), [(VGG, False, 9), (RESNET, True, 10)]
+    ("config", "is_forced", "is_last", "num_positives_of_last"),
+    [(VGG, False, True, 9), (RESNET, True, False, 10)],
 )
 def test_softmax_with_hard_negatives_equals_its_formula(
-    config, is_forced, num_last
+    config, is_forced, is_last, num_positives_of_last
 ):
-    *expected, num_positives = softmax_reference(is_forced)
+    *expected, num_positives = softmax_reference(is_forced, is_last)
     # Unequal, none without boxes, and one more where it is forced.
     assert num_positives[0] > 12 and num_positives[1] == 0
-    assert num_positives[2] == num_last
+    assert num_positives[2] == num_positives_of_last
     np.testing.assert_allclose(losses_of(config), expected, rtol=1e-5)
 
 
