@@ -31,7 +31,13 @@ CORE_PACKAGES = {"keras", "numpy"}
 # Imports go down only: a module may import its own layer and those below.
 # A longer name beats a shorter one.
 LAYERS = (
-    ("model_main", "demo", "export_inference_graph", "dataset_tools"),
+    (
+        "model_main",
+        "demo",
+        "export_inference_graph",
+        "dataset_tools",
+        "recipes",
+    ),
     ("model_lib", "model_job", "exporter", "inference"),
     ("inputs", "training", "eval_util", "model_hparams"),
     (

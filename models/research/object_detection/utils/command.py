@@ -3,6 +3,7 @@
 0 is success, 2 to 7 those of `core.errors`, 130 and 143 SIGINT and SIGTERM.
 """
 
+import argparse
 import functools
 import sys
 from collections.abc import Callable, Sequence
@@ -30,6 +31,20 @@ def run(
     """
     parse = functools.partial(_parse_flags, takes_arguments=takes_arguments)
     app.run(_with_exit_code(main), flags_parser=parse)
+
+
+def run_with_arguments(
+    parser: argparse.ArgumentParser,
+    main: Callable[[argparse.Namespace], None],
+) -> None:
+    """Does the same for a command that does not use absl's flags.
+
+    Args:
+        parser: of the command line.
+        main: gets what was parsed.
+    """
+    arguments = parser.parse_args()
+    app.run(_with_exit_code(lambda _: main(arguments)), argv=sys.argv[:1])
 
 
 def _parse_flags(

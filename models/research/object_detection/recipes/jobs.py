@@ -1,0 +1,137 @@
+"""From a shipped config and a recipe's settings to a detector in training."""
+
+import dataclasses
+import json
+import os
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from absl import logging
+
+from object_detection import model_lib
+from object_detection.core import errors
+from object_detection.recipes import epochs
+from object_detection.training import (
+    checkpoints,
+    distributed,
+    listeners,
+    model_dir_lock,
+)
+from object_detection.training.training_loop import RunConfig
+from object_detection.utils import epoch_steps
+
+_ROOT = pathlib.Path(__file__).resolve().parents[4]
+
+Overrides = Mapping[str, Any]
+
+
+def config_path(name: str) -> str:
+    """Returns the path of a config of the checkout's `configs` folder."""
+    return str(_ROOT / "configs" / name)
+
+
+def overrides_text(overrides: Overrides) -> str:
+    """Returns overrides in the form of `--hparams_overrides`.
+
+    Args:
+        overrides: bool, number or text by path. None leaves the config as it
+            is.
+    """
+    return ",".join(
+        f"{path}={json.dumps(value, ensure_ascii=False)}"
+        for path, value in overrides.items()
+        if value is not None
+    )
+
+
+def create_job(
+    pipeline_config_path: str,
+    model_dir: str,
+    overrides: Overrides,
+    **settings: Any,
+) -> model_lib.EstimatorAndInputs:
+    """Builds what a config describes.
+
+    Args:
+        pipeline_config_path: of the config.
+        model_dir: of the run.
+        overrides: see `overrides_text`.
+        **settings: passed on to `model_lib.create_estimator_and_inputs`.
+
+    Raises:
+        DetectionError: see there. It is one of all processes.
+    """
+    error = job = None
+    try:
+        job = model_lib.create_estimator_and_inputs(
+            # Checkpoints are those of epochs, and of a stop.
+            RunConfig(model_dir, save_checkpoints_secs=None),
+            pipeline_config_path,
+            hparams_overrides=overrides_text(overrides),
+            **settings,
+        )
+    except errors.DetectionError as caught:
+        error = caught
+    distributed.require_agreement({}, error)
+    return job
+
+
+def steps_per_epoch(job: model_lib.EstimatorAndInputs) -> int:
+    """Returns how many updates an epoch has; the config counts in epochs."""
+    return epoch_steps.steps_per_epoch(
+        job.configs["train_config"],
+        distributed.size() * job.train_options.num_parts,
+    )
+
+
+def look_on(
+    job: model_lib.EstimatorAndInputs,
+    looking_on: Sequence[listeners.TrainingListener],
+    **run_config: Any,
+) -> None:
+    """Lets listeners look on at a training that has not begun.
+
+    Args:
+        job: built for training.
+        looking_on: they are told of every step.
+        **run_config: fields of the estimator's RunConfig to change.
+    """
+    config = job.estimator.config
+    job.estimator.config = dataclasses.replace(
+        config, listeners=(*config.listeners, *looking_on), **run_config
+    )
+
+
+def adopt_checkpoint(path: str, model_dir: str) -> None:
+    """Makes a run go on from a checkpoint that lies elsewhere.
+
+    The run has its weights, its optimizer's slots and its step then. Nothing
+    happens where the run is at that step already.
+
+    Args:
+        path: a checkpoint, or a directory, for its newest.
+        model_dir: of the run.
+
+    Raises:
+        CheckpointError: there is no such checkpoint, or it has no step.
+        ConfigError: the run is at another step.
+    """
+    distributed.from_main(lambda: _adopt_checkpoint(path, model_dir))
+
+
+def _adopt_checkpoint(path: str, model_dir: str) -> None:
+    reader = checkpoints.Reader(path)
+    step = checkpoints.global_step(reader)
+    latest = checkpoints.latest_checkpoint(model_dir)
+    if latest is None:
+        name = os.path.join(model_dir, f"{checkpoints.PREFIX}-{step}")
+        with model_dir_lock.locked(model_dir):
+            epochs.name_checkpoint(reader.path, name)
+        logging.info("Going on from step %d of %s", step, path)
+    elif checkpoints.step_of(latest) != step:
+        raise errors.ConfigError(
+            f"--checkpoint {path}: is of step {step}, but {model_dir} holds a "
+            f"run at step {checkpoints.step_of(latest)}; leave it out to go on "
+            "with that run, or give the new one another directory"
+        )
