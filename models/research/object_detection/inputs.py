@@ -8,7 +8,9 @@ Record order, augmentation and therefore every batch are a pure function of
 
 import contextlib
 import dataclasses
+import functools
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import tensorflow as tf
 
@@ -16,6 +18,7 @@ from object_detection.builders import (
     dataset_builder,
     image_resizer_builder,
     preprocessor_builder,
+    record_cache,
 )
 from object_detection.core import containers, errors, standard_fields
 from object_detection.data_decoders import (
@@ -31,6 +34,7 @@ from object_detection.protos import (
     model_pb2,
     train_pb2,
 )
+from object_detection.training import distributed
 
 Fields = standard_fields.InputDataFields
 
@@ -75,7 +79,7 @@ def create_train_input_fn(
         ConfigError: names the field, or the pattern that matches no file.
         DataError: the files hold no record.
     """
-    source = dataset_builder.build(
+    source = _find_source(
         train_input_reader,
         path="train_input_reader",
         num_classes=model_config.ssd.num_classes,
@@ -84,8 +88,8 @@ def create_train_input_fn(
         num_shards=num_shards,
         shard_index=shard_index,
     )
-    source.stream.require_records()
     report = report or reading_report.ReadingReport()
+    source.stream.require_records(report.max_bad_records)
     resizer = _build_resizer(model_config, train_input_reader, batch_size)
     make_rows = transform.Transform(
         resizer=resizer,
@@ -114,6 +118,27 @@ def create_train_input_fn(
         )
 
     return train_input_fn
+
+
+def count_train_examples(
+    train_input_reader: input_reader_pb2.InputReader,
+    model_config: model_pb2.DetectionModel,
+) -> int:
+    """Counts what the training reader gives in one epoch, over all processes.
+
+    Raises:
+        ConfigError: names the field, or the pattern that matches no file.
+        DataError: a file is damaged.
+    """
+    source = _find_source(
+        train_input_reader,
+        path="train_input_reader",
+        num_classes=model_config.ssd.num_classes,
+        seed=0,
+        num_epochs=1,
+    )
+    with distributed.taking_long():
+        return distributed.from_main(source.stream.num_records)
 
 
 def create_eval_input_fn(
@@ -154,7 +179,8 @@ def create_eval_input_fn(
             hash int32 [B] of it; when the config asks for it, original_image
             uint8 [B, H, W, F] before augmentation.
         labels: num_groundtruth_boxes int32 [B]; num_truncated_boxes int32
-            [B], beyond M; groundtruth_boxes float32 [B, M, 4] yxyx,
+            [B], beyond M; num_crowd_boxes int32 [B], those beyond M among
+            them; groundtruth_boxes float32 [B, M, 4] yxyx,
             normalised to the padded image; groundtruth_classes and
             groundtruth_confidences float32 [B, M, C]; groundtruth_weights
             float32 [B, M]; groundtruth_area float32 [B, M] in pixels of the
@@ -170,15 +196,15 @@ def create_eval_input_fn(
         ConfigError: names the field, or the pattern that matches no file.
         DataError: the files hold no record.
     """
-    source = dataset_builder.build(
+    source = _find_source(
         eval_input_reader,
         path=reader_path,
         num_classes=model_config.ssd.num_classes,
         seed=0,
         num_epochs=0 if repeat else 1,
     )
-    source.stream.require_records()
     report = report or reading_report.ReadingReport()
+    source.stream.require_records(report.max_bad_records)
     make_rows = transform.Transform(
         resizer=_build_resizer(model_config, eval_input_reader, batch_size),
         num_classes=model_config.ssd.num_classes,
@@ -262,6 +288,18 @@ def errors_explained(
             report.log()
 
 
+def _find_source(
+    reader: input_reader_pb2.InputReader, *, path: str, **settings: Any
+) -> dataset_builder.RecordSource:
+    """Makes the records that a reader keeps of images, if they are missing."""
+    if dataset_builder.has_record_dir(reader):
+        with distributed.taking_long():
+            distributed.from_main(
+                lambda: record_cache.make_if_missing(reader, path)
+            )
+    return dataset_builder.build(reader, path=path, **settings)
+
+
 def _batches(
     source: dataset_builder.RecordSource,
     make_rows: transform.Transform,
@@ -309,9 +347,9 @@ def _batches(
 
     batches = (
         report.rows(
-            stream.dataset(start).shard(num_shards, shard_index),
+            stream.dataset(start, num_shards, shard_index),
             to_row,
-            options,
+            functools.partial(stream.describe_fault, options=options),
         )
         .batch(batch_size, drop_remainder=drop_remainder)
         .prefetch(num_prefetch_batches)

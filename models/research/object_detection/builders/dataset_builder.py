@@ -1,10 +1,13 @@
 """Makes the stream of records and its decoder from an input reader config."""
 
-from typing import NamedTuple
+import functools
+from typing import Any, NamedTuple
 
-from object_detection.builders import oneof
+from object_detection.builders import image_set_builder, oneof, record_cache
 from object_detection.core import errors
 from object_detection.data_decoders import (
+    image_set,
+    image_stream,
     record_files,
     record_stream,
     tf_example_decoder,
@@ -31,6 +34,9 @@ _LOWEST_IF_SHUFFLED = {
     "filenames_shuffle_buffer_size": 1,
 }
 
+_RECORDS = "tf_record_input_reader"
+_IMAGES = ("coco_input_reader", "voc_input_reader", "txt_input_reader")
+
 
 class RecordSource(NamedTuple):
     """Where records come from and how they are read.
@@ -56,6 +62,8 @@ def build(
 ) -> RecordSource:
     """Finds the files and reads the label map; opens no record.
 
+    Where images are read directly, their annotations are read here.
+
     Args:
         config: an input reader.
         path: of it in the pipeline config, for errors.
@@ -69,23 +77,88 @@ def build(
         ConfigError: names the field, the pattern without a file, or what is
             wrong with the label map.
     """
-    oneof.require(config, "input_reader", path, ["tf_record_input_reader"])
+    kind = oneof.require(config, "input_reader", path, [_RECORDS, *_IMAGES])
     _check_ranges(config, path)
-    files = _find_files(config.tf_record_input_reader, path)
-    stream = record_stream.RecordStream(
+    decoder_options = _decoder_options(config, path, num_classes)
+    settings = {
+        "read_block_length": config.read_block_length,
+        "sample_1_of_n_examples": config.sample_1_of_n_examples,
+        "num_shards": num_shards,
+        "shard_index": shard_index,
+        "is_shuffled": config.shuffle,
+        "filenames_shuffle_buffer_size": config.filenames_shuffle_buffer_size,
+        "shuffle_buffer_size": config.shuffle_buffer_size,
+        "seed": seed,
+        "num_epochs": num_epochs,
+    }
+    if kind == _RECORDS or config.record_dir:
+        stream = _record_stream(config, path, kind, settings)
+    else:
+        stream = _image_stream(config, path, settings)
+    return RecordSource(stream, decoder_options)
+
+
+def has_record_dir(config: input_reader_pb2.InputReader) -> bool:
+    """Whether images are made records, which a process has to see to."""
+    return bool(config.record_dir) and (
+        config.WhichOneof("input_reader") in _IMAGES
+    )
+
+
+def _record_stream(
+    config: input_reader_pb2.InputReader,
+    path: str,
+    kind: str,
+    settings: dict[str, Any],
+) -> record_stream.RecordStream:
+    skips = config.skip_images_without_boxes
+    if kind == _RECORDS:
+        if config.record_dir:
+            raise errors.ConfigError(
+                f"{path}.record_dir: {kind} reads records already; leave the "
+                "field out"
+            )
+        files = _find_files(config.tf_record_input_reader, path)
+    else:
+        cache = record_cache.find(config, path)
+        if cache is None:
+            raise errors.ConfigError(
+                f"{path}.record_dir: {config.record_dir} has no records, and "
+                "the main process was to make them: name a folder that all "
+                "hosts see"
+            )
+        files, skips = cache.files, skips and not cache.is_without_empty
+    return record_stream.RecordStream(
         files=tuple(files),
         num_readers=min(config.num_readers, len(files)),
-        read_block_length=config.read_block_length,
-        sample_1_of_n_examples=config.sample_1_of_n_examples,
-        num_shards=num_shards,
-        shard_index=shard_index,
-        is_shuffled=config.shuffle,
-        filenames_shuffle_buffer_size=config.filenames_shuffle_buffer_size,
-        shuffle_buffer_size=config.shuffle_buffer_size,
-        seed=seed,
-        num_epochs=num_epochs,
+        skips_without_boxes=skips,
+        **settings,
     )
-    return RecordSource(stream, _decoder_options(config, path, num_classes))
+
+
+def _image_stream(
+    config: input_reader_pb2.InputReader, path: str, settings: dict[str, Any]
+) -> image_stream.ImageStream:
+    images = _read_images(config.SerializeToString(), path)
+    files = image_stream.file_names(len(images.entries))
+    return image_stream.ImageStream(
+        files=files,
+        num_readers=min(config.num_readers, len(files)),
+        images=images,
+        **settings,
+    )
+
+
+@functools.lru_cache(maxsize=4)
+def _read_images(serialized_config: bytes, path: str) -> image_stream.Images:
+    """Reads annotations once in a process: training asks after each pause."""
+    config = input_reader_pb2.InputReader.FromString(serialized_config)
+    images = image_set_builder.build(config, path)
+    entries, notes = image_set.make_entries(
+        images, config.skip_images_without_boxes
+    )
+    image_set_builder.log_notes(images.name, notes)
+    return image_stream.Images(entries)
 
 
 def _find_files(

@@ -3,6 +3,7 @@ from google.protobuf import text_format
 
 from object_detection.builders import dataset_builder
 from object_detection.core import errors
+from object_detection.data_decoders import sample_image_sets
 from object_detection.data_decoders.record_stream import RecordStream
 from object_detection.data_decoders.sample_records import write_records
 from object_detection.data_decoders.tf_example_decoder import (
@@ -122,13 +123,16 @@ def test_other_readers_and_empty_patterns_are_refused(folder):
         return str(caught.value)
 
     config = input_reader_pb2.InputReader()
-    assert refusal(config) == (
-        "train_input_reader: expected tf_record_input_reader, got nothing"
+    kinds = " or ".join(
+        f"{kind}_input_reader" for kind in ("tf_record", "coco", "voc", "txt")
+    )
+    assert (
+        refusal(config) == f"train_input_reader: expected {kinds}, got nothing"
     )
     config.external_input_reader.SetInParent()
     assert refusal(config) == (
         "train_input_reader.external_input_reader: is not supported; use "
-        "tf_record_input_reader"
+        + kinds
     )
     config.tf_record_input_reader.SetInParent()
     assert refusal(config).startswith(
@@ -216,3 +220,111 @@ def test_several_patterns_are_read_in_their_order(tmp_path):
     )
     found = [record.serialized.numpy().decode() for record in stream.dataset()]
     assert found == names
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (
+            'voc_input_reader { input_dir: "/nowhere" }',
+            r"x.voc_input_reader.input_dir\[0\]: no such folder: /nowhere",
+        ),
+        ("voc_input_reader { }", "x.voc_input_reader.input_dir: is missing"),
+        (
+            'voc_input_reader { input_dir: "%(data)s" image_set: "trainval" }',
+            "x.voc_input_reader.image_set: .*/trainval.txt, found val.txt",
+        ),
+        (
+            'coco_input_reader { image_dir: "%(data)s" }',
+            "x.coco_input_reader.annotations_path: is missing",
+        ),
+        (
+            'txt_input_reader { image_dir: "/" annotations_path: "/no" }',
+            "x.txt_input_reader.annotations_path: no such file: /no ",
+        ),
+        (
+            'voc_input_reader { input_dir: "%(data)s" } num_keypoints: 2',
+            "x.num_keypoints: voc_input_reader has no such data",
+        ),
+        (
+            'voc_input_reader { input_dir: "%(data)s" } label_map_path: ""',
+            "x.label_map_path: is missing; voc_input_reader",
+        ),
+        (
+            'tf_record_input_reader { input_path: "%(data)s/*/*/*" } '
+            'record_dir: "/r"',
+            "x.record_dir: tf_record_input_reader reads records already",
+        ),
+        (
+            'voc_input_reader { input_dir: "%(data)s" } record_dir: "/no/r"',
+            "x.record_dir: /no/r has no records",
+        ),
+    ],
+)
+def test_refused_image_readers(tmp_path, text, words):
+    data = sample_image_sets.write_voc(
+        tmp_path / "data", sample_image_sets.make_images(1), set_name="val"
+    )
+    label_map = sample_image_sets.write_label_map(tmp_path)
+    config = text_format.Parse(
+        f'label_map_path: "{label_map}"', input_reader_pb2.InputReader()
+    )
+    config.MergeFrom(
+        text_format.Parse(text % {"data": data}, input_reader_pb2.InputReader())
+    )
+    with pytest.raises(errors.ConfigError, match=f"^{words}"):
+        dataset_builder.build(
+            config, path="x", num_classes=3, seed=0, num_epochs=1
+        )
+
+
+def test_image_set_chooses_and_fields_reach_the_stream(tmp_path):
+    images = sample_image_sets.make_images(5)
+    sample_image_sets.write_voc(tmp_path / "a", images[:3])
+    sample_image_sets.write_voc(tmp_path / "b", images[3:])
+    for name in "ab":
+        (tmp_path / name / "ImageSets/Main").mkdir(parents=True)
+    (tmp_path / "a/ImageSets/Main/val.txt").write_text("000003\n000001\n")
+    (tmp_path / "b/ImageSets/Main/val.txt").write_text("000005\n")
+    label_map = sample_image_sets.write_label_map(tmp_path)
+    config = text_format.Parse(
+        f"""label_map_path: "{label_map}" shuffle: false
+            sample_1_of_n_examples: 2
+            voc_input_reader {{ image_set: "val"
+                input_dir: "{tmp_path}/a" input_dir: "{tmp_path}/b" }}""",
+        input_reader_pb2.InputReader(),
+    )
+    stream, options = dataset_builder.build(
+        config, path="x", num_classes=3, seed=0, num_epochs=1
+    )
+    entries = stream.images.entries
+    ids = [entry.item.image_id for entry in entries]
+    assert ids == ["000003", "000001", "000005"]
+    assert [entry.num_objects for entry in entries] == [0, 1, 2]
+    paths = [record.path.numpy().decode() for record in stream.dataset()]
+    assert paths == [entries[0].item.path, entries[2].item.path]
+    assert options.class_rules.text_to_id["toothbrush"] == 3
+
+
+def test_unknown_class_is_named(tmp_path):
+    data = sample_image_sets.write_voc(
+        tmp_path / "data", sample_image_sets.make_images(2)
+    )
+    (tmp_path / "map").write_text(
+        'item { id: 1 name: "dog" } item { id: 2 name: "cat" }'
+    )
+    config = text_format.Parse(
+        f"""label_map_path: "{tmp_path}/map"
+            voc_input_reader {{ input_dir: "{data}" }}""",
+        input_reader_pb2.InputReader(),
+    )
+    stream, _ = dataset_builder.build(
+        config, path="x", num_classes=2, seed=0, num_epochs=1
+    )
+    expected = (
+        "000002.xml: 000002.jpg: object 0 .toothbrush.: class 'toothbrush' is "
+        "not in the label map, which has 'dog', 'cat'"
+    )
+    with pytest.raises(errors.DataError, match=expected):
+        stream.require_records()
+    stream.require_records(max_bad_records=1)

@@ -6,9 +6,11 @@ Needs only numpy and Pillow, so worker processes start without TensorFlow.
 import dataclasses
 import io
 import math
+import os
 from collections.abc import Mapping, Sequence
+from typing import IO
 
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from object_detection.core import errors
 
@@ -61,7 +63,7 @@ class AnnotatedImage:
     Attributes:
         filename: as written to the record.
         source_id: unique within the dataset.
-        encoded: bytes of the image file.
+        encoded: bytes of the image file; empty where they are read later.
         image_format: "jpeg" or "png".
         height_px: of the decoded image.
         width_px: of the decoded image.
@@ -98,9 +100,52 @@ def check_encoded_image(
         DataError: bytes that are no image, of another format, cut short, or
             of more than MAX_PIXELS pixels.
     """
-    expected = " or ".join(formats).upper()
+    return _check_image(io.BytesIO(encoded), len(encoded), name, formats)
+
+
+def read_image_file(
+    path: str, formats: Sequence[str] = ("jpeg",), *, is_whole: bool = True
+) -> tuple[bytes, str, int, int]:
+    """Reads an image file, or its header alone.
+
+    Args:
+        path: of the file.
+        formats: accepted formats, in lower case.
+        is_whole: whether it is read and decoded once, see
+            `check_encoded_image`; else only the header is looked at.
+
+    Returns:
+        (encoded, format, height_px, width_px); `encoded` is empty when only
+        the header was read.
+
+    Raises:
+        DataError: the file cannot be read, or see `check_encoded_image`.
+    """
     try:
-        with Image.open(io.BytesIO(encoded)) as image:
+        with open(path, "rb") as file:
+            if is_whole:
+                encoded = file.read()
+                return encoded, *check_encoded_image(encoded, path, formats)
+            num_bytes = os.fstat(file.fileno()).st_size
+            return b"", *_check_image(
+                file, num_bytes, path, formats, is_decoded=False
+            )
+    except OSError as error:
+        raise errors.DataError(
+            f"{path}: cannot read the image: {error.strerror}"
+        ) from error
+
+
+def _check_image(
+    stream: IO[bytes],
+    num_bytes: int,
+    name: str,
+    formats: Sequence[str],
+    is_decoded: bool = True,
+) -> tuple[str, int, int]:
+    expected = " or ".join(map(str.upper, formats))
+    try:
+        with Image.open(stream) as image:
             width_px, height_px = image.size
             image_format = (image.format or "unknown").lower()
             if width_px * height_px > MAX_PIXELS:
@@ -113,13 +158,17 @@ def check_encoded_image(
                     f"{name}: expected a {expected} image, found"
                     f" {image_format.upper()}; convert the file"
                 )
-            image.load()
+            if is_decoded:
+                image.load()
     except errors.DataError:
         raise
     except Exception as error:  # Pillow raises a dozen types for bad bytes.
+        reason = _one_line(error)
+        if isinstance(error, UnidentifiedImageError):
+            reason = "they begin as no image does"
         raise errors.DataError(
-            f"{name}: expected a {expected} image, but the {len(encoded)}"
-            f" bytes do not decode: {_one_line(error)}"
+            f"{name}: expected a {expected} image, but the {num_bytes}"
+            f" bytes do not decode: {reason}"
         ) from error
     return image_format, height_px, width_px
 

@@ -57,6 +57,11 @@ class CocoImage(NamedTuple):
     width_px: int
     objects: tuple[CocoObject, ...] = ()
 
+    @property
+    def place(self) -> str:
+        """File and position of the annotation."""
+        return f"{self.json_path}: images[{self.index}]"
+
 
 @dataclasses.dataclass
 class CocoSet:
@@ -127,6 +132,46 @@ def read_set(
         for key, image in images.items()
     ]
     return found
+
+
+def read_item(
+    item: CocoImage, *, is_whole: bool = True
+) -> annotated_image.AnnotatedImage:
+    """Returns an image without masks.
+
+    Args:
+        item: of a `CocoSet`.
+        is_whole: whether the image file is read and decoded once; else it is
+            not looked at, and the size is that of the JSON.
+
+    Raises:
+        DataError: an image that is missing, does not decode or has another
+            size than the JSON says.
+    """
+    encoded = b""
+    image_format = "png" if item.path.lower().endswith(".png") else "jpeg"
+    if is_whole:
+        try:
+            encoded, image_format, *size_px = annotated_image.read_image_file(
+                item.path, ("jpeg", "png")
+            )
+        except errors.DataError as error:
+            raise errors.DataError(f"{item.place}.file_name: {error}") from None
+        if size_px != [item.height_px, item.width_px]:
+            raise errors.DataError(
+                f"{item.place}: expected height {item.height_px} and width"
+                f" {item.width_px}, found {size_px[0]} and {size_px[1]} in"
+                f" {item.path}"
+            )
+    return annotated_image.AnnotatedImage(
+        filename=item.filename,
+        source_id=item.source_id,
+        encoded=encoded,
+        image_format=image_format,
+        height_px=item.height_px,
+        width_px=item.width_px,
+        objects=tuple(found.annotation for found in item.objects),
+    )
 
 
 def _read_categories(content: Any, json_path: str) -> dict[int, str]:

@@ -6,10 +6,11 @@ first.
 """
 
 import collections
+import dataclasses
 import itertools
 import re
 import weakref
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import tensorflow as tf
@@ -17,7 +18,6 @@ import tensorflow as tf
 from object_detection.core import errors
 from object_detection.data_decoders import (
     reading_report,
-    record_check,
     record_check_images,
     record_files,
     record_stream,
@@ -90,13 +90,15 @@ def explain(error: BaseException) -> errors.DetectionError | None:
         isinstance(error, tf.errors.OpError) and _FROM_INPUT in str(error)
     ):
         return None
-    if isinstance(
+    is_of_file = isinstance(
         error, tf.errors.NotFoundError | tf.errors.PermissionDeniedError
-    ):
-        return errors.DataError(
-            f"reading records: {record_check_images.describe_error(error)}"
-        )
-    watches = list(_watches.values())[::-1]
+    )
+    watches = [
+        watched
+        for watched in list(_watches.values())[::-1]
+        # That record files are gone or closed is said well enough.
+        if not (is_of_file and watched.stream.has_record_files)
+    ]
     for watched in watches:
         refusal = watched.report.refusal
         if refusal is not None and str(refusal) in str(error):
@@ -120,13 +122,16 @@ def explain(error: BaseException) -> errors.DetectionError | None:
 def _find(
     watched: Watch, error: BaseException, is_thorough: bool
 ) -> errors.DataError | None:
-    stream, options = watched.stream, watched.decoder_options
-    if isinstance(error, tf.errors.DataLossError):
-        if is_thorough:
-            return _find_damaged_file(stream.files, error.message)
-        return None
+    stream = watched.stream
+    if stream.has_record_files:
+        if isinstance(error, tf.errors.DataLossError):
+            if is_thorough:
+                return _find_damaged_file(stream.files, error.message)
+            return None
+    else:
+        stream = dataclasses.replace(stream, reads_past_damage=True)
     if is_thorough:
-        return _first_fault(_all_records(stream.files), options)
+        return _first_fault(stream.all_records(), watched)
     # A second pass over the same dataset begins where the first did.
     for start in {int(watched.last_position.numpy()) + 1, 0}:
         records = stream.dataset(start).take(watched.batch_size)
@@ -135,7 +140,7 @@ def _find(
                 (record.path.numpy().decode(), *_numpy(record))
                 for record in records
             ),
-            options,
+            watched,
         )
         if found is not None:
             return found
@@ -146,25 +151,16 @@ def _numpy(record: record_stream.Record) -> tuple[int, bytes]:
     return int(record.index.numpy()), record.serialized.numpy()
 
 
-def _all_records(files: Sequence[str]) -> Iterator[tuple[str, int, bytes]]:
-    for path in files:
-        for index, serialized in enumerate(tf.data.TFRecordDataset(path)):
-            yield path, index, serialized.numpy()
-
-
 def _first_fault(
-    records: Iterable[tuple[str, int, bytes]],
-    options: tf_example_decoder.DecoderOptions,
+    records: Iterable[tuple[str, int, bytes]], watched: Watch
 ) -> errors.DataError | None:
     try:
-        for path, index, serialized in records:
-            fault = record_check.find_fault(serialized, options)
+        for record in records:
+            fault = watched.stream.describe_fault(
+                *record, watched.decoder_options
+            )
             if fault:
-                name = record_check.name_record(serialized)
-                source = f" (source id {name})" if name else ""
-                return errors.DataError(
-                    f"{path}: record {index}{source}: {fault}"
-                )
+                return errors.DataError(fault)
     except (tf.errors.OpError, errors.DataError):
         # Another damage than the one looked for: the thorough search for
         # damaged files, or TensorFlow's own words, will name it.

@@ -9,14 +9,13 @@ import tensorflow as tf
 from absl import logging
 
 from object_detection.core import errors
-from object_detection.data_decoders import (
-    record_check,
-    record_stream,
-    tf_example_decoder,
-)
+from object_detection.data_decoders import record_stream
 
 # From a record to the tensors made of it.
 ToRow = Callable[[record_stream.Record], Any]
+
+# From path, index and payload of a record to what is wrong with it and where.
+Describe = Callable[[str, int, bytes], str | None]
 
 _MAX_FILES_SHOWN = 20
 
@@ -47,14 +46,14 @@ class ReadingReport:
         self,
         records: tf.data.Dataset,
         to_row: ToRow,
-        options: tf_example_decoder.DecoderOptions,
+        describe: Describe,
     ) -> tf.data.Dataset:
         """Returns a dataset of what `to_row` makes of each record, in order.
 
         Args:
             records: a dataset of `Record`.
             to_row: fails for a record that cannot be read.
-            options: those that `to_row` decodes with, to say what is wrong.
+            describe: says what is wrong with a record and where it is.
         """
         rows = records.map(to_row, num_parallel_calls=tf.data.AUTOTUNE)
         if not self.max_bad_records:
@@ -71,7 +70,7 @@ class ReadingReport:
                 (tf.data.Dataset.from_tensors(record), first)
             )
 
-        note = self._make_note(options)
+        note = self._make_note(describe)
 
         def is_good(record: record_stream.Record, row: tuple) -> tf.Tensor:
             return tf.cond(row[0], lambda: True, lambda: note(record))
@@ -113,7 +112,7 @@ class ReadingReport:
             )
 
     def _make_note(
-        self, options: tf_example_decoder.DecoderOptions
+        self, describe: Describe
     ) -> Callable[[record_stream.Record], tf.Tensor]:
         """Makes what counts a bad record, and returns False, when it runs."""
         last_position, num_in_a_row = -2, 0
@@ -125,7 +124,7 @@ class ReadingReport:
             is_next = position == last_position + 1
             num_in_a_row = num_in_a_row + 1 if is_next else 1
             last_position = position
-            self._add(path.decode(), int(index), serialized, options)
+            self._add(path.decode(), int(index), serialized, describe)
             # More than the end of one epoch and the beginning of the next.
             if num_in_a_row > 2 * self.max_bad_records:
                 self._refuse(f"{path.decode()}: none of the records is good")
@@ -145,25 +144,15 @@ class ReadingReport:
         raise self.refusal
 
     def _add(
-        self,
-        path: str,
-        index: int,
-        serialized: bytes,
-        options: tf_example_decoder.DecoderOptions,
+        self, path: str, index: int, serialized: bytes, describe: Describe
     ) -> None:
         if (path, index) in self._bad:
             return
         self._bad.add((path, index))
-        fault = "is damaged (checksum mismatch)"
-        source = ""
-        if serialized != record_stream.DAMAGED:
-            fault = (
-                record_check.find_fault(serialized, options)
-                or "cannot be decoded"
-            )
-            name = record_check.name_record(serialized)
-            source = f" (source id {name})" if name else ""
-        where = f"{path}: record {index}{source}: {fault}"
+        where = (
+            describe(path, index, serialized)
+            or f"{path}: record {index}: cannot be decoded"
+        )
         if len(self._bad) > self.max_bad_records:
             self._refuse(where)
         logging.warning(

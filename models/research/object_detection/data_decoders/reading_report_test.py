@@ -1,3 +1,4 @@
+import functools
 import logging
 
 import numpy as np
@@ -47,6 +48,10 @@ def files(tmp_path):
     return str(a), str(b)
 
 
+def describe(stream):
+    return functools.partial(stream.describe_fault, options=OPTIONS)
+
+
 def read(files, report, start=0, **settings):
     decoder = TfExampleDecoder(OPTIONS)
 
@@ -62,7 +67,7 @@ def read(files, report, start=0, **settings):
     return [
         (int(position), int(source_id))
         for position, source_id in report.rows(
-            stream.dataset(start), to_row, OPTIONS
+            stream.dataset(start), to_row, describe(stream)
         ).as_numpy_iterator()
     ]
 
@@ -185,8 +190,8 @@ def test_rows_keep_their_shapes(files):
         pixels = tf.zeros([2, tf.strings.length(record.serialized), 3])
         return {"image": pixels, "name": record.path, "none": tf.zeros([0, 4])}
 
-    plain = ReadingReport().rows(stream.dataset(), to_row, OPTIONS)
-    skipping = ReadingReport(1).rows(stream.dataset(), to_row, OPTIONS)
+    plain = ReadingReport().rows(stream.dataset(), to_row, describe(stream))
+    skipping = ReadingReport(1).rows(stream.dataset(), to_row, describe(stream))
     assert skipping.element_spec == plain.element_spec
     row = next(iter(skipping))
     assert row["none"].shape == (0, 4)

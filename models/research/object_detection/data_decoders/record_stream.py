@@ -7,22 +7,37 @@ epochs are skipped without reading them.
 """
 
 import dataclasses
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Iterator
+from typing import ClassVar, NamedTuple
 
 import tensorflow as tf
+from google.protobuf import message
 
 from object_detection.core import errors
-from object_detection.data_decoders import record_files
+from object_detection.data_decoders import (
+    record_check,
+    record_files,
+    tf_example_decoder,
+)
 
 # Big enough for sequential reading; a stream holds one for each reader.
 _READ_BUFFER_BYTES = 2**20
+
+_BOX_KEY = "image/object/bbox/ymin"
 
 _ENDLESS = 2**62
 _GRAPH_SEED = 1
 
 # Stands for a damaged record; no tf.Example.
 DAMAGED = b"damaged record"
+
+
+# From path, first and end of the records to path, index and payload of each.
+FileReader = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.data.Dataset]
+
+
+# Path, index and payload of each.
+Records = Iterator[tuple[str, int, bytes]]
 
 
 class Record(NamedTuple):
@@ -74,7 +89,12 @@ class RecordStream:
         reads_past_damage: whether a record of which the checksum is wrong is
             replaced by DAMAGED, else reading fails. Reading is slower then,
             by about one opening of a file a record.
+        skips_without_boxes: whether records without boxes are left out. Where
+            records are numbered or counted then, all of them are read.
+        has_record_files: whether `files` are TFRecord files.
     """
+
+    has_record_files: ClassVar[bool] = True
 
     files: tuple[str, ...]
     num_readers: int = 1
@@ -88,6 +108,7 @@ class RecordStream:
     seed: int = 0
     num_epochs: int = 1
     reads_past_damage: bool = False
+    skips_without_boxes: bool = False
 
     def __post_init__(self) -> None:
         if not 0 <= self.shard_index < self.num_shards:
@@ -96,12 +117,16 @@ class RecordStream:
                 f"{self.shard_index}"
             )
 
-    def dataset(self, start: int = 0) -> tf.data.Dataset:
+    def dataset(
+        self, start: int = 0, every: int = 1, offset: int = 0
+    ) -> tf.data.Dataset:
         """Returns a dataset of `Record` from a position of the stream on.
 
         Args:
             start: position of the first record; one beyond the end gives no
                 record.
+            every: of so many records that follow each other one is taken,
+            offset: the first of them, or the next, and so on.
 
         Raises:
             DataError: epochs are endless and this shard has no record, or
@@ -114,31 +139,92 @@ class RecordStream:
             first_epoch, num_skipped = divmod(start, max(self.num_records(), 1))
         last_epoch = self.num_epochs or _ENDLESS
         records = self._epochs(min(first_epoch, last_epoch), last_epoch)
-        return records.skip(num_skipped).enumerate(start).map(_flatten)
+        return (
+            records.skip(num_skipped)
+            .enumerate(start)
+            .map(_flatten)
+            .shard(every, offset)
+        )
 
     def num_records(self) -> int:
         """Counts the records of one epoch of this shard."""
+        if self.skips_without_boxes:
+            records = self._in_order()
+            return int(records.reduce(0, lambda count, _: count + 1).numpy())
         stride = self.sample_1_of_n_examples
         return sum(
             len(range(one.start, one.stop, stride))
             for one in self._slices(are_counted=True)
         )
 
-    def require_records(self) -> None:
+    def require_records(self, max_bad_records: int = 0) -> None:
         """Makes sure that this shard has a record, reading little.
 
         Endless epochs of no record would never give anything.
 
+        Args:
+            max_bad_records: so many may be bad; here where that is known
+                without reading them.
+
         Raises:
             DataError: there is none.
         """
+        del max_bad_records
         record_files.require_records(self.files)
-        if self.num_shards > 1 and not self.num_records():
+        if self.num_shards > 1 and not self._slices(are_counted=True):
             raise errors.DataError(
                 f"input_path: {len(self.files)} file(s), first "
                 f"{self.files[0]}, hold too few records for "
                 f"{self.num_shards} processes: start fewer"
             )
+        if self.skips_without_boxes:
+            self._require_boxes()
+
+    def describe_fault(
+        self,
+        path: str,
+        index: int,
+        serialized: bytes,
+        options: tf_example_decoder.DecoderOptions,
+    ) -> str | None:
+        """Says in a line which record is bad, and why; None if it is not.
+
+        Args:
+            path: of a `Record` of this stream.
+            index: of the same.
+            serialized: of the same.
+            options: those that it is decoded with.
+        """
+        if serialized == DAMAGED:
+            fault, source_id = "is damaged (checksum mismatch)", ""
+        else:
+            fault = record_check.find_fault(serialized, options)
+            source_id = record_check.name_record(serialized)
+        named = f" (source id {source_id})" if source_id else ""
+        return f"{path}: record {index}{named}: {fault}" if fault else None
+
+    def all_records(self) -> Records:
+        """Yields path, index and payload of every record of every file."""
+        for path in self.files:
+            for index, serialized in enumerate(tf.data.TFRecordDataset(path)):
+                yield path, index, serialized.numpy()
+
+    def _require_boxes(self) -> None:
+        try:
+            is_empty = not list(self._in_order().take(1))
+        except tf.errors.OpError:
+            return  # Reading names the record that is damaged.
+        if is_empty:
+            raise errors.DataError(
+                f"input_path: {len(self.files)} file(s), first "
+                f"{self.files[0]}, hold no record with a box, and "
+                "skip_images_without_boxes leaves out the others"
+            )
+
+    def _in_order(self) -> tf.data.Dataset:
+        """The records of one epoch, not shuffled."""
+        stream = dataclasses.replace(self, is_shuffled=False, num_epochs=1)
+        return stream._epochs(0, 1)
 
     def _epochs(self, first: int, end: int) -> tf.data.Dataset:
         return tf.data.Dataset.range(first, end).flat_map(self._epoch)
@@ -164,19 +250,36 @@ class RecordStream:
         # Blocks are taken in turn by one thread: the order is fixed, memory
         # stays at one buffer a reader, and reading is far from being what
         # holds the stream up.
-        read_file = self._records_of_file
-        if self.reads_past_damage:
-            read_file = self._make_reader_past_damage()
         records = files.interleave(
-            read_file,
+            self._make_file_reader(),
             cycle_length=max(self.num_readers, 1),
             block_length=max(self.read_block_length, 1),
         )
+        if self.skips_without_boxes:
+            records = records.filter(self._has_boxes)
         if self.is_shuffled:
             records = records.shuffle(
                 max(self.shuffle_buffer_size, 1), seed + 1
             )
         return records
+
+    def _make_file_reader(self) -> FileReader:
+        if self.reads_past_damage:
+            return self._make_reader_past_damage()
+        return self._records_of_file
+
+    def _has_boxes(
+        self, path: tf.Tensor, index: tf.Tensor, serialized: tf.Tensor
+    ) -> tf.Tensor:
+        """Scalar bool; True also for what the decoder is to refuse."""
+        del path, index
+        if self.reads_past_damage:
+            found = tf.numpy_function(_may_have_boxes, [serialized], tf.bool)
+            return tf.ensure_shape(found, [])
+        record = tf.io.parse_single_example(
+            serialized, {_BOX_KEY: tf.io.VarLenFeature(tf.float32)}
+        )
+        return tf.size(record[_BOX_KEY]) > 0
 
     def _records_of_file(
         self, path: tf.Tensor, start: tf.Tensor, stop: tf.Tensor
@@ -193,9 +296,7 @@ class RecordStream:
         stride = self.sample_1_of_n_examples
         return records.take(stop).skip(start).shard(stride, 0)
 
-    def _make_reader_past_damage(
-        self,
-    ) -> Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.data.Dataset]:
+    def _make_reader_past_damage(self) -> FileReader:
         """Like `_records_of_file`, but each record is found by its offset.
 
         Raises:
@@ -234,6 +335,10 @@ class RecordStream:
     def _has_all_records(self) -> bool:
         return self.num_shards == 1 and self.sample_1_of_n_examples == 1
 
+    def _counts(self) -> list[int]:
+        """Returns the number of records in each file."""
+        return record_files.count_records(self.files)
+
     def _slices(self, are_counted: bool = False) -> list[_Slice]:
         """Returns the part of each file that this shard has any of.
 
@@ -243,7 +348,7 @@ class RecordStream:
         """
         if self._has_all_records() and not are_counted:
             return [_Slice(path, 0, _ENDLESS) for path in self.files]
-        counts = record_files.count_records(self.files)
+        counts = self._counts()
         stride = self.sample_1_of_n_examples
         num_taken = len(range(0, sum(counts), stride))
         first, end = (
@@ -261,6 +366,14 @@ class RecordStream:
                 slices.append(_Slice(path, start, stop))
             num_before += count
         return slices
+
+
+def _may_have_boxes(serialized: bytes) -> bool:
+    try:
+        feature = tf.train.Example.FromString(serialized).features.feature
+    except message.DecodeError:
+        return True
+    return len(feature[_BOX_KEY].float_list.value) > 0
 
 
 def _record_at(path: tf.Tensor, offset: tf.Tensor) -> tf.data.Dataset:

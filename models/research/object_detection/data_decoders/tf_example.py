@@ -8,6 +8,13 @@ import tensorflow as tf
 from object_detection.core import errors
 from object_detection.data_decoders import annotated_image
 
+ENCODED_KEY = "image/encoded"
+
+_VARINT_BYTES = 5
+_BYTES = [bytes([value]) for value in range(256)]
+# The key of the map's entry, whose value follows.
+_KEY_FIELD = b"\n" + bytes([len(ENCODED_KEY)]) + ENCODED_KEY.encode()
+
 
 def serialize(
     image: annotated_image.AnnotatedImage, class_ids: Mapping[str, int]
@@ -25,24 +32,87 @@ def serialize(
     Raises:
         DataError: some objects have a mask and others do not.
     """
-    feature = _image_features(image)
-    feature.update(_object_features(image, class_ids))
-    feature.update(_optional_features(image, class_ids))
+    feature = _annotation_features(image, class_ids)
+    digest = hashlib.sha256(image.encoded).hexdigest()
+    feature["image/key/sha256"] = _texts([digest])
+    feature[ENCODED_KEY] = _bytes([image.encoded])
+    return _serialize(feature)
+
+
+def serialize_annotations(
+    image: annotated_image.AnnotatedImage, class_ids: Mapping[str, int]
+) -> bytes:
+    """As `serialize`, but without the bytes of the image and their hash.
+
+    `append_image` adds the bytes. What is left out does not depend on
+    anything but the image file.
+    """
+    return _serialize(_annotation_features(image, class_ids))
+
+
+def append_image(annotations: tf.Tensor, encoded: tf.Tensor) -> tf.Tensor:
+    """Adds the bytes of the image to what `serialize_annotations` made.
+
+    Two serialized messages, one behind the other, are the message that has
+    the fields of both. So what is added is an Example with one feature: five
+    messages in each other, each with its length before it.
+
+    Args:
+        annotations: scalar string.
+        encoded: scalar string, below 2**34 bytes.
+
+    Returns:
+        Scalar string, a tf.Example.
+    """
+    # From inside out: of the BytesList, the Feature, the entry of the map,
+    # the Features, and the Example.
+    tags = (b"\n", b"\n", _KEY_FIELD + b"\x12", b"\n", b"\n")
+    headers: list[tf.Tensor] = []
+    num_bytes = tf.strings.length(encoded)
+    for tag in tags:
+        headers.insert(0, tf.strings.join([tag, _varint(num_bytes)]))
+        num_bytes += len(tag) + _VARINT_BYTES
+    return tf.strings.join([annotations, *headers, encoded])
+
+
+def _varint(value: tf.Tensor) -> tf.Tensor:
+    """A number of up to 35 bits, of seven a byte, lowest first.
+
+    The upper bit says that more bytes follow; four bytes with it and one
+    without also write a small number, with zeros in the upper places.
+    """
+    digits = tf.bitwise.right_shift(
+        tf.cast(value, tf.int64), tf.range(0, 7 * _VARINT_BYTES, 7, tf.int64)
+    )
+    digits = tf.bitwise.bitwise_and(digits, 127) + tf.constant(
+        [128] * (_VARINT_BYTES - 1) + [0], tf.int64
+    )
+    return tf.strings.reduce_join(tf.gather(tf.constant(_BYTES), digits))
+
+
+def _serialize(feature: dict[str, tf.train.Feature]) -> bytes:
     example = tf.train.Example(features=tf.train.Features(feature=feature))
     return example.SerializeToString(deterministic=True)
+
+
+def _annotation_features(
+    image: annotated_image.AnnotatedImage, class_ids: Mapping[str, int]
+) -> dict[str, tf.train.Feature]:
+    return {
+        **_image_features(image),
+        **_object_features(image, class_ids),
+        **_optional_features(image, class_ids),
+    }
 
 
 def _image_features(
     image: annotated_image.AnnotatedImage,
 ) -> dict[str, tf.train.Feature]:
-    digest = hashlib.sha256(image.encoded).hexdigest()
     return {
         "image/height": _int64s([image.height_px]),
         "image/width": _int64s([image.width_px]),
         "image/filename": _texts([image.filename]),
         "image/source_id": _texts([image.source_id]),
-        "image/key/sha256": _texts([digest]),
-        "image/encoded": _bytes([image.encoded]),
         "image/format": _texts([image.image_format]),
     }
 

@@ -127,3 +127,26 @@ def test_same_image_gives_the_same_bytes():
     image = annotated_image.AnnotatedImage("a", "1", b"x", "jpeg", 3, 4)
     first = tf_example.serialize(image, {})
     assert first == tf_example.serialize(image, {})
+
+
+@pytest.mark.parametrize("num_bytes", [0, 1, 113, 127, 128, 16_500, 300_000])
+def test_annotations_and_image_make_the_whole(num_bytes):
+    image = annotated_image.AnnotatedImage(
+        filename="a.jpg",
+        source_id="7",
+        encoded=np.random.default_rng(0).bytes(num_bytes),
+        image_format="jpeg",
+        height_px=20,
+        width_px=50,
+        objects=(ObjectAnnotation("cat", (1, 2, 3.5, 5)),),
+    )
+    whole = tf.train.Example.FromString(tf_example.serialize(image, {"cat": 3}))
+    annotations = tf_example.serialize_annotations(image, {"cat": 3})
+    joined = tf_example.append_image(
+        tf.constant(annotations), tf.constant(image.encoded)
+    ).numpy()
+    del whole.features.feature["image/key/sha256"]
+    assert tf.train.Example.FromString(joined) == whole
+    encoded = {"image/encoded": tf.io.FixedLenFeature([], tf.string)}
+    parsed = tf.io.parse_single_example(joined, encoded)
+    assert parsed["image/encoded"].numpy() == image.encoded

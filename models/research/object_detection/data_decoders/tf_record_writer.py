@@ -86,6 +86,7 @@ def write_dataset(
     *,
     num_shards: int = 1,
     num_workers: int = 1,
+    uses_threads: bool = False,
     bad_boxes: str = "drop",
     description: str = "writing",
 ) -> Summary:
@@ -101,6 +102,8 @@ def write_dataset(
         output_path: the file, or the prefix of the shards.
         num_shards: number of files.
         num_workers: processes beside this one; up to 1 means none.
+        uses_threads: whether the workers are threads, which start at once and
+            gain where reading and decoding files is most of the work.
         bad_boxes: one of `annotated_image.BAD_BOX_POLICIES`.
         description: left of the progress bar.
 
@@ -117,7 +120,9 @@ def write_dataset(
     seen_source_ids: set[str] = set()
     with _atomic_writers(paths) as writers:
         for image, notes, example in _progress(
-            _serialized(_ordered_map(work, items, num_workers), class_ids),
+            _serialized(
+                _ordered_map(work, items, num_workers, uses_threads), class_ids
+            ),
             len(items),
             description,
         ):
@@ -152,9 +157,12 @@ def _serialized(
 
 
 def _ordered_map(
-    function: Callable[[Any], Any], items: Sequence[Any], num_workers: int
+    function: Callable[[Any], Any],
+    items: Sequence[Any],
+    num_workers: int,
+    uses_threads: bool,
 ) -> Iterator[Any]:
-    """As `map`, in worker processes, with a bounded number of results ahead."""
+    """As `map`, by workers, with a bounded number of results ahead."""
     if num_workers <= 1:
         yield from map(function, items)
         return
@@ -165,8 +173,7 @@ def _ordered_map(
         items[start : start + chunk_size]
         for start in range(0, len(items), chunk_size)
     )
-    context = multiprocessing.get_context("spawn")
-    with concurrent.futures.ProcessPoolExecutor(num_workers, context) as pool:
+    with _make_pool(num_workers, uses_threads) as pool:
         pending: collections.deque = collections.deque()
         try:
             for chunk in chunks:
@@ -183,6 +190,15 @@ def _ordered_map(
         finally:
             for future in pending:
                 future.cancel()
+
+
+def _make_pool(
+    num_workers: int, uses_threads: bool
+) -> concurrent.futures.Executor:
+    if uses_threads:
+        return concurrent.futures.ThreadPoolExecutor(num_workers)
+    context = multiprocessing.get_context("spawn")
+    return concurrent.futures.ProcessPoolExecutor(num_workers, context)
 
 
 def _map_chunk(

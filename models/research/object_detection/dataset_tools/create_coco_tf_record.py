@@ -56,47 +56,22 @@ def read_item(
         DataError: an image that is missing, does not decode or has another
             size than the JSON says; an outline that cannot be drawn.
     """
-    where = f"{item.json_path}: images[{item.index}]"
-    try:
-        with open(item.path, "rb") as file:
-            encoded = file.read()
-    except OSError as error:
-        raise errors.DataError(
-            f"{where}.file_name: cannot read {item.path}: {error.strerror}"
-        ) from error
-    image_format, *size_px = annotated_image.check_encoded_image(
-        encoded, item.path, ("jpeg", "png")
-    )
-    if size_px != [item.height_px, item.width_px]:
-        raise errors.DataError(
-            f"{where}: expected height {item.height_px} and width"
-            f" {item.width_px}, found {size_px[0]} and {size_px[1]} in"
-            f" {item.path}"
+    image = coco_annotations.read_item(item)
+    if not include_masks:
+        return image
+    objects = (
+        dataclasses.replace(
+            found.annotation,
+            mask_png=coco_masks.encode_mask(
+                found.segmentation,
+                item.height_px,
+                item.width_px,
+                f"{item.json_path}: annotations[{found.index}].segmentation",
+            ),
         )
-    objects = [found.annotation for found in item.objects]
-    if include_masks:
-        objects = [
-            dataclasses.replace(
-                found.annotation,
-                mask_png=coco_masks.encode_mask(
-                    found.segmentation,
-                    item.height_px,
-                    item.width_px,
-                    f"{item.json_path}: annotations[{found.index}]"
-                    ".segmentation",
-                ),
-            )
-            for found in item.objects
-        ]
-    return annotated_image.AnnotatedImage(
-        filename=item.filename,
-        source_id=item.source_id,
-        encoded=encoded,
-        image_format=image_format,
-        height_px=item.height_px,
-        width_px=item.width_px,
-        objects=tuple(objects),
+        for found in item.objects
     )
+    return dataclasses.replace(image, objects=tuple(objects))
 
 
 def convert(

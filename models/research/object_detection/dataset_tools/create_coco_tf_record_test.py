@@ -142,7 +142,7 @@ def test_png_is_kept_as_it_is(tmp_path):
 @pytest.mark.parametrize(
     ("damage", "words"),
     [
-        (lambda path: path.unlink(), r"images\[1\].file_name: cannot read"),
+        (lambda path: path.unlink(), r"images\[1\].file_name: .*cannot read"),
         (lambda path: path.write_bytes(path.read_bytes()[:-99]), "truncated"),
         (lambda path: path.write_bytes(b"GIF89a"), "do not decode"),
         (

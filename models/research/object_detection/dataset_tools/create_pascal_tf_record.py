@@ -10,33 +10,25 @@ holds `Annotations/`, `JPEGImages/` and `ImageSets/Main/` itself. The ids come
 from `ImageSets/Main/<set>.txt` or, when absent, from `aeroplane_<set>.txt`.
 """
 
-import dataclasses
 import functools
 import os
-import xml.etree.ElementTree as ElementTree
 
 from absl import flags
 
 from object_detection.core import errors
-from object_detection.data_decoders import annotated_image, tf_record_writer
+from object_detection.data_decoders import (
+    annotated_image,
+    tf_record_writer,
+    voc_annotations,
+)
 from object_detection.utils import command, label_map_util
 
 YEARS = ("VOC2007", "VOC2012")
-_MAX_ANNOTATION_BYTES = 16 * 2**20
-
-
-@dataclasses.dataclass(frozen=True)
-class VocItem:
-    """Paths of one listed image and its annotation."""
-
-    image_id: str
-    image_path: str
-    annotation_path: str
 
 
 def list_items(
     data_dir: str, set_name: str, year: str, annotations_dir: str
-) -> tuple[list[VocItem], list[str]]:
+) -> tuple[list[voc_annotations.VocItem], list[str]]:
     """Finds the files of every listed id, in the order of the list.
 
     Returns:
@@ -47,62 +39,24 @@ def list_items(
     """
     items, missing = [], []
     for root in _roots(data_dir, year):
-        list_path = _list_path(root, set_name)
-        image_ids = _read_ids(list_path)
-        if not image_ids:
-            raise errors.DataError(f"{list_path}: expected ids, found none")
-        for image_id in image_ids:
-            annotation_path = os.path.join(
-                root, annotations_dir, f"{image_id}.xml"
+        try:
+            list_path, listed = voc_annotations.list_set(
+                root, set_name, annotations_dir
             )
-            image_path = _image_path(root, image_id)
-            if not os.path.isfile(annotation_path):
-                missing.append(f"{list_path}: {image_id}: no {annotation_path}")
-            elif not image_path:
+        except errors.DataError as error:
+            raise errors.DataError(f"--set: {error}") from None
+        for item in listed:
+            where = f"{list_path}: {item.image_id}"
+            if not os.path.isfile(item.annotation_path):
+                missing.append(f"{where}: no {item.annotation_path}")
+            elif not os.path.isfile(item.path):
                 missing.append(
-                    f"{list_path}: {image_id}: no JPEG of that name in"
-                    f" {os.path.join(root, 'JPEGImages')}"
+                    f"{where}: no JPEG of that name in"
+                    f" {os.path.dirname(item.path)}"
                 )
             else:
-                items.append(VocItem(image_id, image_path, annotation_path))
+                items.append(item)
     return items, missing
-
-
-def read_item(
-    item: VocItem, ignore_difficult: bool = False
-) -> annotated_image.AnnotatedImage:
-    """Reads one image and its annotation.
-
-    The image's decoded size counts, whatever the annotation says. The name
-    of the image file is the source id, as in the original's records.
-
-    Raises:
-        DataError: an image that does not decode, or an annotation without
-            the fields of VOC.
-    """
-    with open(item.image_path, "rb") as file:
-        encoded = file.read()
-    image_format, height_px, width_px = annotated_image.check_encoded_image(
-        encoded, item.image_path
-    )
-    filename = os.path.basename(item.image_path)
-    objects = (
-        _read_object(node, f"{item.annotation_path}: object {index}")
-        for index, node in enumerate(_parse_xml(item.annotation_path))
-    )
-    return annotated_image.AnnotatedImage(
-        filename=filename,
-        source_id=filename,
-        encoded=encoded,
-        image_format=image_format,
-        height_px=height_px,
-        width_px=width_px,
-        objects=tuple(
-            found
-            for found in objects
-            if not (ignore_difficult and found.is_difficult)
-        ),
-    )
 
 
 def _roots(data_dir: str, year: str) -> list[str]:
@@ -117,73 +71,6 @@ def _roots(data_dir: str, year: str) -> list[str]:
                 f" {root}/ImageSets, found neither"
             )
     return roots
-
-
-def _list_path(root: str, set_name: str) -> str:
-    folder = os.path.join(root, "ImageSets", "Main")
-    for name in (f"{set_name}.txt", f"aeroplane_{set_name}.txt"):
-        if os.path.isfile(os.path.join(folder, name)):
-            return os.path.join(folder, name)
-    found = (
-        ", ".join(sorted(os.listdir(folder))[:10])
-        if (os.path.isdir(folder))
-        else "no such folder"
-    )
-    raise errors.DataError(
-        f"--set: expected {folder}/{set_name}.txt, found {found}"
-    )
-
-
-def _read_ids(path: str) -> list[str]:
-    """Reads the first word of each line; VOC's class lists add 1 or -1."""
-    with open(path, encoding="utf-8") as file:
-        return [line.split()[0] for line in file if line.strip()]
-
-
-def _image_path(root: str, image_id: str) -> str:
-    for extension in (".jpg", ".jpeg", ".JPG", ".JPEG"):
-        path = os.path.join(root, "JPEGImages", image_id + extension)
-        if os.path.isfile(path):
-            return path
-    return ""
-
-
-def _parse_xml(path: str) -> list[ElementTree.Element]:
-    size_bytes = os.path.getsize(path)
-    if size_bytes > _MAX_ANNOTATION_BYTES:
-        raise errors.DataError(
-            f"{path}: expected at most {_MAX_ANNOTATION_BYTES} bytes, found"
-            f" {size_bytes}"
-        )
-    try:
-        return ElementTree.parse(path).getroot().findall("object")
-    except ElementTree.ParseError as error:
-        raise errors.DataError(f"{path}: not XML: {error}") from error
-
-
-def _read_object(
-    node: ElementTree.Element, where: str
-) -> annotated_image.ObjectAnnotation:
-    def text(tag: str, default: str | None = None) -> str:
-        value = (node.findtext(tag) or "").strip() or default
-        if value is None:
-            raise errors.DataError(f"{where}: expected <{tag}>, found none")
-        return value
-
-    try:
-        box = tuple(
-            float(text(f"bndbox/{side}"))
-            for side in ("ymin", "xmin", "ymax", "xmax")
-        )
-        return annotated_image.ObjectAnnotation(
-            class_name=text("name"),
-            box_yxyx_px=box,
-            is_difficult=bool(int(text("difficult", "0"))),
-            is_truncated=bool(int(text("truncated", "0"))),
-            view=text("pose", "Unspecified"),
-        )
-    except ValueError as error:
-        raise errors.DataError(f"{where}: not a number: {error}") from error
 
 
 def define_flags() -> None:
@@ -250,7 +137,8 @@ def main(_: list[str]) -> None:
     summary = tf_record_writer.write_dataset(
         items,
         functools.partial(
-            read_item, ignore_difficult=args.ignore_difficult_instances
+            voc_annotations.read_item,
+            ignore_difficult=args.ignore_difficult_instances,
         ),
         label_map_util.get_label_map_dict(args.label_map_path),
         args.output_path,

@@ -7,6 +7,7 @@ import tensorflow as tf
 from PIL import Image
 
 from object_detection.core import errors
+from object_detection.data_decoders import voc_annotations
 from object_detection.dataset_tools import create_pascal_tf_record
 
 OBJECT = """<object><name>{name}</name>{extra}<bndbox><xmin>{xmin}</xmin>
@@ -90,7 +91,7 @@ def test_fields_of_an_object(tmp_path):
         voc_object("cat", 1, 2, 3, 4),
     )
     item = list_items(tmp_path)[0][0]
-    image = create_pascal_tf_record.read_item(item)
+    image = voc_annotations.read_item(item)
     assert (image.height_px, image.width_px) == (30, 40)
     assert (image.filename, image.source_id) == ("a.jpg", "a.jpg")
     dog, cat = image.objects
@@ -98,7 +99,7 @@ def test_fields_of_an_object(tmp_path):
     assert (dog.is_difficult, dog.is_truncated, dog.view) == (1, 1, "Left")
     assert (cat.is_difficult, cat.is_truncated) == (0, 0)
     assert cat.view == "Unspecified"
-    assert create_pascal_tf_record.read_item(item, True).objects == (cat,)
+    assert voc_annotations.read_item(item, True).objects == (cat,)
 
 
 @pytest.mark.parametrize(
@@ -115,7 +116,7 @@ def test_bad_annotation_names_file_and_object(tmp_path, text, found):
     write_voc(tmp_path, ["a"])
     (tmp_path / "Annotations/a.xml").write_text(text)
     with pytest.raises(errors.DataError, match="a.xml: " + found):
-        create_pascal_tf_record.read_item(list_items(tmp_path)[0][0])
+        voc_annotations.read_item(list_items(tmp_path)[0][0])
 
 
 def run_tool(root, *flags):

@@ -1,5 +1,6 @@
 """What the readers, the augmentations and the model must agree on."""
 
+import os
 from collections.abc import Iterable, Mapping
 
 from absl import logging
@@ -28,6 +29,7 @@ def check_readers(readers: Readers, ssd: ssd_pb2.Ssd) -> None:
     """
     _check_channels(readers, ssd.image_resizer)
     _check_keypoints(readers, ssd.box_coder)
+    _check_record_dirs(readers)
 
 
 def check_keypoint_flips(
@@ -105,4 +107,24 @@ def _check_keypoints(
                 "%s.num_keypoints: keypoints are read and augmented, but only "
                 "model.ssd.box_coder.keypoint_box_coder learns them",
                 path,
+            )
+
+
+def _check_record_dirs(readers: Readers) -> None:
+    """Records made of one reader's images must not be read for another's."""
+    seen: dict[str, str] = {}
+    for path, reader in readers.items():
+        kind = reader.WhichOneof("input_reader")
+        if not (reader.record_dir and kind):
+            continue
+        record_dir = os.path.abspath(reader.record_dir)
+        other_path = seen.setdefault(record_dir, path)
+        other = readers[other_path]
+        if kind != other.WhichOneof("input_reader") or (
+            getattr(reader, kind) != getattr(other, kind)
+        ):
+            raise errors.ConfigError(
+                f"{path}.record_dir: is {reader.record_dir}, as "
+                f"{other_path}.record_dir is, but they read other images; give "
+                "each a folder of its own"
             )

@@ -124,3 +124,18 @@ def test_flips_that_are_complete_or_not_needed_pass():
     flip = "random_horizontal_flip { keypoint_flip_permutation: [2, 0, 1] }"
     check_flips(3, flip, "random_rotation90 {}")
     check_flips(0, "random_horizontal_flip {}")
+
+
+VOC = 'record_dir: "{}" voc_input_reader {{ input_dir: "{}" }}'
+
+
+def test_records_of_two_readers_have_two_folders():
+    with pytest.raises(errors.ConfigError) as caught:
+        check(VOC.format("/r", "/train"), VOC.format("/x/../r", "/eval"))
+    assert str(caught.value) == (
+        f"{EVAL}.record_dir: is /x/../r, as {TRAIN}.record_dir is, but they "
+        "read other images; give each a folder of its own"
+    )
+    check(VOC.format("/r", "/train"), VOC.format("/r", "/train"))
+    check(VOC.format("/r", "/train"), VOC.format("/s", "/eval"))
+    check(VOC.format("", "/train"), VOC.format("", "/eval"))

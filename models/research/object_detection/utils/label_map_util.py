@@ -101,6 +101,35 @@ def class_text_to_id(path: str) -> dict[str, int]:
     return text_to_id
 
 
+def map_ids(path: str, other_path: str) -> dict[int, int]:
+    """Returns the id that each class has in another label map, by its name.
+
+    So a detector with contiguous ids writes detections with those of COCO:
+    `map_ids(mscoco_80_label_map, mscoco_label_map)[12] == 13`.
+
+    Args:
+        path: of the label map with the ids to translate.
+        other_path: of the label map with the ids to get.
+
+    Raises:
+        ConfigError: a class is not in the other label map.
+    """
+    other_ids = class_text_to_id(other_path)
+    ids = {}
+    for item in load_labelmap(path).item:
+        if item.id == 0:
+            continue
+        found = {other_ids.get(text) for text in (item.name, item.display_name)}
+        found.discard(None)
+        if not found:
+            raise errors.ConfigError(
+                f"{other_path}: has no class {_shown_name(item)!r}, which is "
+                f"number {item.id} of {path}: add it, or use another label map"
+            )
+        ids[item.id] = max(found)
+    return ids
+
+
 def create_categories_from_labelmap(
     path: str, use_display_name: bool = True
 ) -> list[Category]:

@@ -117,3 +117,40 @@ def test_shipped_maps(name, num_items, highest_id, samples):
     assert len(index) == num_items
     assert max(index) == highest_id
     assert {number: index[number]["name"] for number in samples} == samples
+
+
+def test_80_contiguous_ids_and_those_of_coco():
+    contiguous, original = (
+        os.path.join(DATA, f"{name}_label_map.pbtxt")
+        for name in ("mscoco_80", "mscoco")
+    )
+    there = label_map_util.map_ids(contiguous, original)
+    assert list(there) == list(range(1, 81))
+    # As counted by hand: 11 ids of 91 stand for nothing.
+    gaps = {12, 26, 29, 30, 45, 66, 68, 69, 71, 83, 91}
+    assert sorted(there.values()) == sorted(set(range(1, 92)) - gaps)
+    assert [there[i] for i in (1, 11, 12, 24, 73, 80)] == [
+        1,
+        11,
+        13,
+        25,
+        82,
+        90,
+    ]
+    back = label_map_util.map_ids(original, contiguous)
+    assert {key: back[value] for key, value in there.items()} == {
+        key: key for key in there
+    }
+    names = label_map_util.create_category_index_from_labelmap(original)
+    for item in label_map_util.create_categories_from_labelmap(contiguous):
+        assert names[there[item["id"]]]["name"] == item["name"]
+
+
+def test_ids_of_a_class_that_the_other_map_lacks(tmp_path):
+    path = write(tmp_path, TEXT)
+    other = tmp_path / "other.pbtxt"
+    other.write_text('item { id: 9 name: "cat" }')
+    with pytest.raises(errors.ConfigError, match="no class 'dog'.*number 5"):
+        label_map_util.map_ids(path, str(other))
+    other.write_text('item { id: 9 name: "cat" } item { id: 4 name: "dog" }')
+    assert label_map_util.map_ids(path, str(other)) == {2: 9, 5: 4}
