@@ -191,7 +191,7 @@ class DefaultBoxGenerator:
         rest = (
             between + others
             if self.is_interpolated_second
-            else (others + between)
+            else others + between
         )
         return (Shape(level.scale), *rest)
 
