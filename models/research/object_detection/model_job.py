@@ -23,6 +23,7 @@ from object_detection.utils import (
     config_check_inputs,
     config_scaling,
     config_util,
+    epoch_steps,
     eval_readers,
     label_map_util,
 )
@@ -105,24 +106,20 @@ def create_estimator_and_inputs(
         ConfigError: names the field or flag that cannot work.
         DataError: an input pattern matches nothing.
     """
-    configs = _resolved_configs(
-        pipeline_config_path, hparams_overrides, train_steps
+    num_batches = distributed.size() * accumulate_steps
+    configs = _read_configs(
+        pipeline_config_path,
+        hparams_overrides,
+        train_steps,
+        batches_per_step=num_batches if is_training else None,
+        learning_rate_factor=num_batches if scale_lr else 1,
     )
-    if scale_lr:
-        config_scaling.scale_learning_rates(
-            configs["train_config"], distributed.size() * accumulate_steps
-        )
-    config_check.check_configs(
-        configs, is_training=is_training, is_evaluating=True
-    )
-    evaluator_builder.check_metrics_set(configs["eval_config"])
     readers = eval_readers.build(
         configs,
         eval_sets,
         sample_1_of_n_eval_examples,
         sample_1_of_n_eval_on_train_examples,
     )
-    eval_readers.check_label_maps(configs, readers, is_training)
     num_additional_channels = _check_inputs(configs, readers, is_training)
     report = reading_report.ReadingReport(max_bad_records)
     # Before the networks, so that what is wrong here shows at once.
@@ -137,52 +134,65 @@ def create_estimator_and_inputs(
             compress_gradients,
         )
     keras.utils.set_random_seed(seed)
-    model = model_builder.build(
-        configs["model"],
-        is_training,
-        dtype_policy=amp.POLICIES[compute_dtype],
-        num_additional_channels=num_additional_channels,
-        graph_rewriter_config=configs.get("graph_rewriter_config"),
+    estimator = _build_estimator(
+        configs, run_config, is_training, compute_dtype, num_additional_channels
     )
-    keep_hours = configs["train_config"].keep_checkpoint_every_n_hours
+    train_input_fn = None
+    if is_training:
+        train_input_fn = _make_train_input_fn(
+            configs, seed, report, accumulate_steps
+        )
     return EstimatorAndInputs(
-        estimator=Estimator(
-            model,
-            dataclasses.replace(
-                run_config, keep_checkpoint_every_n_hours=keep_hours
-            ),
-            inputs.groundtruth_from_labels,
-        ),
+        estimator=estimator,
         configs=configs,
         train_steps=configs["train_config"].num_steps,
         train_options=train_options,
-        train_input_fn=(
-            _make_train_input_fn(configs, seed, report, accumulate_steps)
-            if is_training
-            else None
-        ),
+        train_input_fn=train_input_fn,
         eval_input_fns=_make_eval_input_fns(configs, readers, report),
-        categories={
-            name: label_map_util.create_categories_from_labelmap(
-                reader.config.label_map_path
-            )
-            for name, reader in readers.items()
-        },
+        categories=_read_categories(readers),
         reading_report=report,
     )
 
 
-def _resolved_configs(
+def _read_configs(
     pipeline_config_path: str,
     hparams_overrides: str | None,
     train_steps: int | None,
+    *,
+    batches_per_step: int | None,
+    learning_rate_factor: float,
 ) -> config_util.Configs:
+    """Reads a config, applies the flags and checks the result.
+
+    Args:
+        pipeline_config_path: see `create_estimator_and_inputs`.
+        hparams_overrides: the same.
+        train_steps: the same.
+        batches_per_step: how many batches make one update, over all
+            processes; None where nothing will be trained.
+        learning_rate_factor: multiplies the learning rates.
+    """
     configs = model_hparams.apply_hparams_overrides(
         config_util.get_configs_from_pipeline_file(pipeline_config_path),
         hparams_overrides,
     )
+    train_config = configs["train_config"]
     if train_steps is not None:
-        configs["train_config"].num_steps = train_steps
+        train_config.num_steps = train_steps
+    if batches_per_step is not None:
+        epoch_steps.resolve(
+            train_config,
+            batches_per_step,
+            lambda: inputs.count_train_examples(
+                configs["train_input_config"], configs["model"]
+            ),
+        )
+    if learning_rate_factor != 1:
+        config_scaling.scale_learning_rates(train_config, learning_rate_factor)
+    config_check.check_configs(
+        configs, is_training=batches_per_step is not None, is_evaluating=True
+    )
+    evaluator_builder.check_metrics_set(configs["eval_config"])
     return configs
 
 
@@ -192,6 +202,7 @@ def _check_inputs(
     is_training: bool,
 ) -> int:
     """Checks the readers that are used; returns their additional channels."""
+    eval_readers.check_label_maps(configs, readers, is_training)
     used = {reader.path: reader.config for reader in readers.values()}
     if is_training:
         train_config = configs["train_config"]
@@ -202,6 +213,27 @@ def _check_inputs(
         )
     config_check_inputs.check_readers(used, configs["model"].ssd)
     return next(iter(used.values())).num_additional_channels
+
+
+def _build_estimator(
+    configs: config_util.Configs,
+    run_config: RunConfig,
+    is_training: bool,
+    compute_dtype: str,
+    num_additional_channels: int,
+) -> Estimator:
+    model = model_builder.build(
+        configs["model"],
+        is_training,
+        dtype_policy=amp.POLICIES[compute_dtype],
+        num_additional_channels=num_additional_channels,
+        graph_rewriter_config=configs.get("graph_rewriter_config"),
+    )
+    keep_hours = configs["train_config"].keep_checkpoint_every_n_hours
+    run_config = dataclasses.replace(
+        run_config, keep_checkpoint_every_n_hours=keep_hours
+    )
+    return Estimator(model, run_config, inputs.groundtruth_from_labels)
 
 
 def _make_train_input_fn(
@@ -241,6 +273,17 @@ def _make_eval_input_fns(
             num_shards=distributed.size(),
             shard_index=distributed.rank(),
             report=report,
+        )
+        for name, reader in readers.items()
+    }
+
+
+def _read_categories(
+    readers: Mapping[str, eval_readers.EvalReader],
+) -> dict[str, list[label_map_util.Category]]:
+    return {
+        name: label_map_util.create_categories_from_labelmap(
+            reader.config.label_map_path
         )
         for name, reader in readers.items()
     }

@@ -249,6 +249,11 @@ CASES = [
         f"{LOSS}.expected_loss_weights",
         "use NONE",
     ),
+    Case(
+        f"{LOSS}.hard_negative_miner={{}}",
+        f"{LOSS}.hard_negative_miner",
+        "does not go with hard_example_miner, .* remove one of them",
+    ),
     number(f"{LOSS}.localization_weight", -1, "at least 0"),
     # Classes and detections.
     Case(
@@ -304,6 +309,14 @@ CASES = [
         "train_config.fine_tune_checkpoint_type=segmentation",
         "train_config.fine_tune_checkpoint_type",
         "'segmentation'; valid names: classification, detection",
+    ),
+    number("train_config.weight_decay.weight", -1, "at least 0"),
+    number("train_config.loss_scale.initial_scale", 0, "above 0"),
+    Case(
+        f"{RATE}={{manual_step_learning_rate {{schedule {{step: 3 epoch: 2}}}}"
+        "},train_config.examples_per_epoch=99",
+        f"{RATE}.manual_step_learning_rate.schedule[0].epoch",
+        "stands in place of step, which is set to 3; remove one",
     ),
     # Readers, metrics and quantization.
     Case(
