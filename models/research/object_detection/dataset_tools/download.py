@@ -16,7 +16,7 @@ import re
 import shutil
 import urllib.parse
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from absl import flags
 
@@ -115,8 +115,12 @@ def _require_free(needed: float, folder: str) -> None:
     print(f"{folder}: {_gb(needed)} needed, {_gb(free)} free")
 
 
-def fetch(plan: Plan) -> None:
+def fetch(plan: Plan, md5: str | None = None) -> None:
     """Downloads the rest of an archive and checks all of it.
+
+    Args:
+        plan: what is left to do.
+        md5: as published, in hexadecimal digits; None if it is not.
 
     Raises:
         DataError: the server or the network fails for good, or the archive is
@@ -133,7 +137,7 @@ def fetch(plan: Plan) -> None:
         print(f"downloading {plan.url}")
         http_file.download(plan.url, path, plan.num_bytes)
     try:
-        found = _verify(path, expected)
+        found = _verify(path, expected, md5)
     except errors.DataError as error:
         if is_here:
             advice = "remove it, and the same command downloads it again"
@@ -141,22 +145,30 @@ def fetch(plan: Plan) -> None:
             os.remove(path)
             advice = "the download was removed"
         raise errors.DataError(f"{error}; {advice}") from error
+    if md5 is not None:
+        print(f"{plan.path}: MD5 {md5}, as published")
     if expected is None:
         with open(checksums_path, "a", encoding="utf-8") as file:
             file.write(f"{found}  {name}\n")
         print(f"{plan.path}: SHA-256 {found}, added to {checksums_path}")
-        if plan.url.startswith("http:"):
+        if plan.url.startswith("http:") and md5 is None:
             print("http does not prove where it is from: compare the SHA-256")
     else:
         print(f"{plan.path}: SHA-256 {found}, as in {checksums_path}")
     os.replace(path, plan.path)
 
 
-def _verify(path: str, expected: str | None) -> str:
+def _verify(path: str, expected: str | None, md5: str | None) -> str:
     """Returns the SHA-256; an archive without an expected one must be whole."""
+    if md5 is not None:
+        found = _digest(path, hashlib.md5(usedforsecurity=False))
+        if found != md5:
+            raise errors.DataError(
+                f"{path}: expected MD5 {md5}, as published, found {found}"
+            )
     if expected is None:
         archives.check(path)
-    found = _sha256(path)
+    found = _digest(path, hashlib.sha256())
     if expected not in (None, found):
         raise errors.DataError(
             f"{path}: expected SHA-256 {expected} of {CHECKSUMS_NAME}, found"
@@ -182,8 +194,7 @@ def _read_checksums(path: str) -> dict[str, str]:
     return checksums
 
 
-def _sha256(path: str) -> str:
-    digest = hashlib.sha256()
+def _digest(path: str, digest: Any) -> str:
     with open(path, "rb") as file:
         while chunk := file.read(_CHUNK_BYTES):
             digest.update(chunk)
@@ -198,10 +209,31 @@ def _gb(num_bytes: float) -> str:
     return f"{num_bytes / 1e9:.2f} GB"
 
 
+def parse_md5(entries: Sequence[str]) -> dict[str, str]:
+    """Returns name -> MD5.
+
+    Args:
+        entries: NAME:MD5 each.
+
+    Raises:
+        ConfigError: one is not of this form.
+    """
+    matches = [re.fullmatch(r"(.+):([0-9a-f]{32})", e) for e in entries]
+    for entry, match in zip(entries, matches, strict=True):
+        if not match:
+            raise errors.ConfigError(
+                f"--md5: expected NAME:MD5 with 32 digits, found {entry}"
+            )
+    return {match[1]: match[2] for match in matches}
+
+
 def define_flags() -> None:
     """Defines this command's flags; only a process that runs it has them."""
     flags.DEFINE_multi_string(
         "url", None, "Address of a zip or tar archive; may be repeated."
+    )
+    flags.DEFINE_multi_string(
+        "md5", [], "NAME:MD5 of an archive, as published; may be repeated."
     )
     flags.DEFINE_string(
         "output_dir", None, "Where archives are kept and unpacked."
@@ -217,6 +249,7 @@ def define_flags() -> None:
 
 def main(_: list[str]) -> None:
     args = flags.FLAGS
+    md5 = parse_md5(args.md5)
     try:
         os.makedirs(args.output_dir, exist_ok=True)
     except OSError as error:
@@ -226,7 +259,7 @@ def main(_: list[str]) -> None:
     plans = [make_plan(url, args.output_dir) for url in args.url]
     require_space(plans, args.output_dir, args.reserve_ratio)
     for plan in plans:
-        fetch(plan)
+        fetch(plan, md5.get(os.path.basename(plan.path)))
         # Only now is it known to what size the archive unpacks.
         _require_free(
             archives.count_missing_bytes(plan.path, args.output_dir),

@@ -144,3 +144,18 @@ def test_command(site, raw):
     missing = run("z.zip")
     assert missing.returncode == 3
     assert missing.stderr == f"ERROR: {site.url}/z.zip: status 404 Not Found\n"
+
+
+def test_published_md5(site, raw, capsys):
+    content = (raw.parent / "site/x.zip").read_bytes()
+    md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()
+    entries = download.parse_md5([f"x.zip:{md5}", f"y.tar.gz:{'0' * 32}"])
+    plan = download.make_plan(f"{site.url}/x.zip", str(raw))
+    download.fetch(plan, entries["x.zip"])
+    assert f"MD5 {md5}, as published" in capsys.readouterr().out
+    plan = download.make_plan(f"{site.url}/y.tar.gz", str(raw))
+    with pytest.raises(errors.DataError, match="MD5 000.*download was removed"):
+        download.fetch(plan, entries["y.tar.gz"])
+    assert not (raw / "y.tar.gz").exists()
+    with pytest.raises(errors.ConfigError, match="--md5: expected NAME:MD5"):
+        download.parse_md5(["x.zip:abc"])
