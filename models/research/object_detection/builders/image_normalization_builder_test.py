@@ -2,7 +2,10 @@ import numpy as np
 import pytest
 from google.protobuf import text_format
 
-from object_detection.builders import feature_extractor_builder
+from object_detection.builders import (
+    feature_extractor_builder,
+    image_normalization_builder,
+)
 from object_detection.core import errors
 from object_detection.protos import ssd_pb2
 
@@ -140,3 +143,16 @@ def test_what_cannot_be_is_refused(settings, num_channels, message):
 def test_a_usual_normalization_of_colours_takes_no_other_images():
     with pytest.raises(errors.ConfigError, match="normalizes 3 .* of 4; add"):
         build("type: 'ssd300_vgg16'", in_channels=4)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", False),
+        ("image_normalization {}", False),
+        ("image_normalization { channel_order: BGR }", True),
+    ],
+)
+def test_who_takes_blue_first(text, expected):
+    config = text_format.Parse(text, ssd_pb2.SsdFeatureExtractor())
+    assert image_normalization_builder.takes_bgr(config) == expected

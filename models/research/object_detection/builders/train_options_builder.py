@@ -19,6 +19,7 @@ def build(
     feature_extractor_type: str,
     num_parts: int = 1,
     compress_gradients: bool = False,
+    takes_bgr: bool = False,
 ) -> options.TrainOptions:
     """Builds how a model is trained.
 
@@ -32,6 +33,7 @@ def build(
         num_parts: how many batches make one update.
         compress_gradients: whether gradients travel between processes as
             float16.
+        takes_bgr: whether the network is given blue, green and red.
 
     Raises:
         errors.ConfigError: names the field that is missing or cannot work.
@@ -48,7 +50,7 @@ def build(
         no_decay_patterns=tuple(config.weight_decay.exclude_variables),
         update_patterns=tuple(config.update_trainable_variables),
         freeze_patterns=tuple(config.freeze_variables),
-        fine_tune=_fine_tune(config, feature_extractor_type),
+        fine_tune=_fine_tune(config, feature_extractor_type, takes_bgr),
         use_loss_scale=compute_dtype == "float16",
         loss_scale=_loss_scale(config, compute_dtype),
         jit_compile=allow_xla,
@@ -83,7 +85,7 @@ def _loss_scale(
 
 
 def _fine_tune(
-    config: train_pb2.TrainConfig, feature_extractor_type: str
+    config: train_pb2.TrainConfig, feature_extractor_type: str, takes_bgr: bool
 ) -> options.FineTune | None:
     if not config.fine_tune_checkpoint:
         return None
@@ -107,4 +109,5 @@ def _fine_tune(
         prefers_averages=feature_extractor_builder.starts_from_averages(
             feature_extractor_type
         ),
+        takes_bgr=takes_bgr,
     )

@@ -22,12 +22,14 @@ def build(
     compute_dtype="float32",
     allow_xla=False,
     feature_extractor_type="ssd_mobilenet_v2",
+    **arguments,
 ):
     return train_options_builder.build(
         text_format.Parse(OPTIMIZER + text, train_pb2.TrainConfig()),
         compute_dtype,
         allow_xla,
         feature_extractor_type,
+        **arguments,
     )
 
 
@@ -155,3 +157,9 @@ def test_the_whole_detector_is_loaded_when_asked():
     assert build(
         "fine_tune_checkpoint: 'x' load_all_detection_checkpoint_vars: true"
     ).fine_tune.load_all_variables
+
+
+@pytest.mark.parametrize("takes_bgr", [False, True])
+def test_the_order_of_colours_arrives(takes_bgr):
+    options = build("fine_tune_checkpoint: 'x.npz'", takes_bgr=takes_bgr)
+    assert options.fine_tune.takes_bgr == takes_bgr

@@ -1,6 +1,7 @@
 """Starting from the weights of another model.
 
-Only the variables that both have, with one shape, are taken. What was taken
+That is a checkpoint, or a file of weights of Keras or PyTorch. Only the
+variables that both have, with one shape, are taken. What was taken
 and what was not is printed, and a checkpoint of which nothing fits is
 refused, because training would silently start from random weights.
 """
@@ -14,7 +15,7 @@ import rich.console
 import rich.table
 
 from object_detection.core import errors, quantization
-from object_detection.training import checkpoints
+from object_detection.training import checkpoints, weight_sources
 from object_detection.training.options import (
     CLASSIFICATION,
     DETECTION,
@@ -36,6 +37,7 @@ class Report:
         missing: names that the checkpoint was asked for and does not have.
         mismatched: checkpoint name -> (shape there, shape in the model).
         num_unused: how many tensors of the checkpoint nobody asked for.
+        notes: what a user should know of the weights, a line each.
     """
 
     path: str
@@ -43,6 +45,7 @@ class Report:
     missing: list[str]
     mismatched: dict[str, tuple[tuple[int, ...], tuple[int, ...]]]
     num_unused: int
+    notes: tuple[str, ...] = ()
 
     def table(self) -> rich.table.Table:
         """Returns the report as a table, long lists cut short."""
@@ -74,8 +77,17 @@ class Report:
         return table
 
     def print(self) -> None:
-        """Prints the table to standard error."""
-        rich.console.Console(stderr=True).print(self.table())
+        """Prints the table and the notes to standard error."""
+        console = rich.console.Console(stderr=True)
+        console.print(self.table())
+        for note in self.notes:
+            # Plain and in one piece: parts of it are to be copied.
+            console.print(
+                f"{self.path}: {note}",
+                markup=False,
+                highlight=False,
+                soft_wrap=True,
+            )
 
 
 def names_in_checkpoint(
@@ -106,7 +118,7 @@ def initialize(
         CheckpointError: the checkpoint is missing or damaged, or nothing of
             it fits. No variable was changed.
     """
-    reader = checkpoints.Reader(fine_tune.path)
+    reader = weight_sources.open_source(fine_tune.path, fine_tune.takes_bgr)
     wanted = names_in_checkpoint(variables, fine_tune)
     matched, missing, mismatched = {}, [], {}
     prefers_averages = (
@@ -125,7 +137,9 @@ def initialize(
     # Last, because every checkpoint of a model in floats lacks them.
     missing.sort(key=quantization.is_range_name)
     num_unused = len(reader.shapes) - len(matched) - len(mismatched)
-    report = Report(reader.path, matched, missing, mismatched, num_unused)
+    report = Report(
+        reader.path, matched, missing, mismatched, num_unused, reader.notes
+    )
     if not matched:
         raise errors.CheckpointError(
             _nothing_matched(reader, wanted, mismatched, fine_tune)
@@ -156,7 +170,7 @@ def refuse_own_directory(fine_tune: FineTune, model_dir: str) -> None:
 
 
 def _name_there(
-    reader: checkpoints.Reader, name: str, prefers_averages: bool
+    reader: weight_sources.WeightSource, name: str, prefers_averages: bool
 ) -> str | None:
     """Returns the name of a variable's value or average, None without any."""
     names = [name, name + checkpoints.MOVING_AVERAGE_SUFFIX]
@@ -170,7 +184,7 @@ def _is_average(name: str) -> bool:
 
 
 def _nothing_matched(
-    reader: checkpoints.Reader,
+    reader: weight_sources.WeightSource,
     wanted: Mapping[str, str],
     mismatched: Mapping[str, tuple[tuple[int, ...], tuple[int, ...]]],
     fine_tune: FineTune,

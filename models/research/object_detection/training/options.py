@@ -14,7 +14,8 @@ class FineTune:
     """Where the first weights come from.
 
     Attributes:
-        path: a checkpoint of any step, format V2 or V1.
+        path: a checkpoint of any step, format V2 or V1, or a weight file as
+            of `weight_files`.
         checkpoint_type: CLASSIFICATION reads a backbone's own checkpoint,
             which names `FeatureExtractor/x` as `x`; DETECTION reads a
             detector's, under the same names.
@@ -23,12 +24,15 @@ class FineTune:
         prefers_averages: with CLASSIFICATION, whether to start from the
             moving average of a variable where the checkpoint has one; else
             averages are taken only of what it does not hold itself.
+        takes_bgr: whether the network is given blue, green and red, for
+            which the weights in a weight file are turned.
     """
 
     path: str
     checkpoint_type: str
     load_all_variables: bool = False
     prefers_averages: bool = False
+    takes_bgr: bool = False
 
 
 @dataclasses.dataclass(frozen=True)

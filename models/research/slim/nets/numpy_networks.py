@@ -60,19 +60,16 @@ def relu(values: np.ndarray) -> np.ndarray:
     return np.maximum(values, 0)
 
 
-def resnet_block3(
-    images: np.ndarray, state: State, strides: tuple[int, ...] = (1, 2, 1)
-) -> np.ndarray:
-    """Computes torchvision's ResNet up to layer3.
+def resnet_block3(images: np.ndarray, state: State) -> np.ndarray:
+    """Computes torchvision's ResNet up to layer3, whose stride is 1.
 
     Args:
         images: [B, 3, H, W], normalised.
         state: its state dict.
-        strides: of the first units of layer1, layer2 and layer3.
     """
     outputs = relu(_conv_norm(images, state, "conv1", "bn1", 2))
     outputs = max_pool(outputs, 3, 2, ((1, 1), (1, 1)))
-    for layer, stride in enumerate(strides, start=1):
+    for layer, stride in enumerate((1, 2, 1), start=1):
         unit = 0
         while f"layer{layer}.{unit}.conv1.weight" in state:
             outputs = _resnet_unit(
