@@ -35,14 +35,23 @@ def overrides_text(overrides: Overrides) -> str:
     """Returns overrides in the form of `--hparams_overrides`.
 
     Args:
-        overrides: bool, number or text by path. None leaves the config as it
-            is.
+        overrides: bool, number, text or message by path, or a list of them; a
+            message is a dict of its fields. None leaves the config as it is.
     """
     return ",".join(
-        f"{path}={json.dumps(value, ensure_ascii=False)}"
+        f"{path}={_value_text(value)}"
         for path, value in overrides.items()
         if value is not None
     )
+
+
+def _value_text(value: Any) -> str:
+    if isinstance(value, Mapping):
+        fields = (f"{n}: {_value_text(v)}" for n, v in value.items())
+        return f"{{ {' '.join(fields)} }}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(_value_text, value))}]"
+    return json.dumps(value, ensure_ascii=False)
 
 
 def create_job(

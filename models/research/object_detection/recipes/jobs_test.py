@@ -142,9 +142,14 @@ def test_overrides_are_read_as_they_were_meant():
             "a.rate": 2.6e-3,
             "a.none": None,
             "a.name": "ä",
+            "a.list": [1, 2.5],
+            "a.parts": [{"x": 'y, "z"', "is_on": False}, {}],
         }
     )
-    assert list(model_hparams.create_hparams(text)) == [
-        *("a.path", "a.flag", "a.rate", "a.name")
+    found = model_hparams.create_hparams(text)
+    assert list(found) == [
+        *("a.path", "a.flag", "a.rate", "a.name", "a.list", "a.parts")
     ]
+    assert found["a.list"] == "[1, 2.5]"
+    assert found["a.parts"] == r'[{ x: "y, \"z\"" is_on: false }, {  }]'
     assert re.search(r"a\.rate=0\.0026,", text)

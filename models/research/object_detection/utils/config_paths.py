@@ -8,7 +8,8 @@ field is chosen by its index, or all of them by a star:
     train_config.data_augmentation_options[*].random_crop_image.min_area
 
 A value is a Python value or its text: numbers, true/false, enum values by
-name, `[a, b]` for a repeated field, `{ field: value }` for a message.
+name, `[a, b]` for a repeated field, `{ field: value }` for a message, and so
+`[{ field: value }, {}]` for a repeated one.
 """
 
 import re
@@ -16,7 +17,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from absl import logging
-from google.protobuf import descriptor, message
+from google.protobuf import descriptor, message, message_factory
 
 from object_detection.core import errors
 from object_detection.utils import config_hints, config_text
@@ -217,12 +218,17 @@ def _set_repeated(
     value: Any,
     path: str,
 ) -> None:
-    if field.message_type is not None:
+    entries = to_list(value)
+    if field.message_type is None:
+        values = [convert(field, entry, path) for entry in entries]
+    elif all(map(_is_message_text, entries)):
+        kind = message_factory.GetMessageClass(field.message_type)
+        values = [_parse_message(entry, kind, path) for entry in entries]
+    else:
         raise errors.ConfigError(
             f"{path}: is a repeated message; set the fields of its entries, "
-            f"such as {field.name}[0]"
+            f"such as {field.name}[0], or give '[{{ field: value }}]'"
         )
-    values = [convert(field, entry, path) for entry in to_list(value)]
     target.ClearField(field.name)
     getattr(target, field.name).extend(values)
 
@@ -243,16 +249,26 @@ def _set_entries(
 
 
 def _set_message(target: message.Message, value: Any, path: str) -> None:
-    text = value.strip() if isinstance(value, str) else ""
-    if not (text.startswith("{") and text.endswith("}")):
+    if not _is_message_text(value):
         fields = config_hints.nearest_name("", target.DESCRIPTOR.fields_by_name)
         raise errors.ConfigError(
             f"{path}: is a message, not a value; add a field name "
             f"({fields}) or give '{{ field: value }}'"
         )
-    parsed, _ = config_text.parse(text[1:-1], type(target), path)
-    target.CopyFrom(parsed)
+    target.CopyFrom(_parse_message(value, type(target), path))
     target.SetInParent()
+
+
+def _is_message_text(value: Any) -> bool:
+    text = value.strip() if isinstance(value, str) else ""
+    return text.startswith("{") and text.endswith("}")
+
+
+def _parse_message(
+    text: str, kind: type[message.Message], path: str
+) -> message.Message:
+    parsed, _ = config_text.parse(text.strip()[1:-1], kind, path)
+    return parsed
 
 
 def _enum_number(

@@ -107,6 +107,20 @@ def test_message_value_replaces_the_message(pipeline):
     assert [r.name for r in pipeline.eval_input_reader] == ["c", "b"]
 
 
+def test_all_entries_of_a_repeated_message(pipeline):
+    path = "eval_input_reader"
+    config_paths.set_by_path(
+        pipeline, path, "[{ name: 'c,d' shuffle: false }, {}, { name: 'e' }]"
+    )
+    assert [r.name for r in pipeline.eval_input_reader] == ["c,d", "", "e"]
+    assert [r.shuffle for r in pipeline.eval_input_reader] == [0, 1, 1]
+    config_paths.set_by_path(pipeline, path, "{ name: 'f' }")
+    assert [r.name for r in pipeline.eval_input_reader] == ["f"]
+    config_paths.set_by_path(pipeline, path, "[]")
+    assert not pipeline.eval_input_reader
+    assert "no field 'nam'" in error_of(pipeline, path, "[{ nam: 'c' }]")
+
+
 def test_empty_message_value_is_present(pipeline):
     config_paths.set_by_path(
         pipeline, "model.ssd.loss.localization_loss.weighted_l2", "{}"
