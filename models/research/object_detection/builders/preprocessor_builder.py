@@ -11,6 +11,7 @@ from object_detection.builders import (
     preprocessor_crop_builder,
     preprocessor_fields,
     preprocessor_image_builder,
+    preprocessor_ssd_builder,
 )
 from object_detection.core import errors
 from object_detection.preprocessing import examples
@@ -19,10 +20,11 @@ from object_detection.protos import preprocessor_pb2
 _PATH = "train_config.data_augmentation_options"
 
 # Name of an augmentation's field in PreprocessingStep -> function from its
-# message to a step. Each is registered in one of the two builders.
+# message to a step. Each is registered in one of the three builders.
 _MAKERS: dict[str, Callable[[Any], examples.Step]] = {
     **preprocessor_image_builder.MAKERS,
     **preprocessor_crop_builder.MAKERS,
+    **preprocessor_ssd_builder.MAKERS,
 }
 
 # Those that no detector here can be trained with.

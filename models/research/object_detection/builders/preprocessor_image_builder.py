@@ -98,7 +98,9 @@ def _random_resize_method(
     config: preprocessor_pb2.RandomResizeMethod,
 ) -> examples.Step:
     return augment_images.make_random_resize_method(
-        _side_px(config, "target_height"), _side_px(config, "target_width")
+        _side_px(config, "target_height"),
+        _side_px(config, "target_width"),
+        include_lanczos=config.include_lanczos,
     )
 
 

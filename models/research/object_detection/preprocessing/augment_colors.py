@@ -19,8 +19,6 @@ Change = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 
 MAX_VALUE = 255.0
 
-_NUM_COLORS = 3
-
 
 def make_normalize_image(
     original_range: tuple[float, float],
@@ -88,7 +86,7 @@ def rgb_to_gray(example: examples.Example, seed: tf.Tensor) -> examples.Example:
     """
     del seed
     pixels = examples.float_pixels(example[Fields.image])
-    if pixels.shape[2] != _NUM_COLORS:
+    if pixels.shape[2] != examples.NUM_COLORS:
         raise examples.StepError(
             f"needs images of 3 channels, got {pixels.shape[2]}"
         )
@@ -123,7 +121,7 @@ def make_random_pixel_value_scale(
     Raises:
         ValueError: not 0 <= minval <= maxval.
     """
-    _check_range("minval and maxval", minval, maxval)
+    check_range("minval and maxval", minval, maxval)
 
     def random_pixel_value_scale(
         colors: tf.Tensor, seed: tf.Tensor
@@ -131,7 +129,7 @@ def make_random_pixel_value_scale(
         factors = tf.random.stateless_uniform(
             tf.shape(colors), seed, minval, maxval
         )
-        return _clip(colors * factors)
+        return clip(colors * factors)
 
     return _make_step(random_pixel_value_scale, needs_rgb=False)
 
@@ -226,7 +224,7 @@ def _brightness_change(max_delta: float) -> Change:
         colors: tf.Tensor, seed: tf.Tensor
     ) -> tf.Tensor:
         delta = tf.random.stateless_uniform([], seed, -max_delta, max_delta)
-        return _clip(colors + delta * MAX_VALUE)
+        return clip(colors + delta * MAX_VALUE)
 
     return random_adjust_brightness
 
@@ -236,11 +234,11 @@ def _brightness_change(max_delta: float) -> Change:
 
 
 def _contrast_change(min_delta: float, max_delta: float) -> Change:
-    _check_range("min_delta and max_delta", min_delta, max_delta)
+    check_range("min_delta and max_delta", min_delta, max_delta)
 
     def random_adjust_contrast(colors: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         factor = tf.random.stateless_uniform([], seed, min_delta, max_delta)
-        return _clip(tf.image.adjust_contrast(colors, factor))
+        return clip(tf.image.adjust_contrast(colors, factor))
 
     return random_adjust_contrast
 
@@ -250,19 +248,19 @@ def _hue_change(max_delta: float) -> Change:
 
     def random_adjust_hue(colors: tf.Tensor, seed: tf.Tensor) -> tf.Tensor:
         delta = tf.random.stateless_uniform([], seed, -max_delta, max_delta)
-        return _clip(tf.image.adjust_hue(colors, delta))
+        return clip(tf.image.adjust_hue(colors, delta))
 
     return random_adjust_hue
 
 
 def _saturation_change(min_delta: float, max_delta: float) -> Change:
-    _check_range("min_delta and max_delta", min_delta, max_delta)
+    check_range("min_delta and max_delta", min_delta, max_delta)
 
     def random_adjust_saturation(
         colors: tf.Tensor, seed: tf.Tensor
     ) -> tf.Tensor:
         factor = tf.random.stateless_uniform([], seed, min_delta, max_delta)
-        return _clip(tf.image.adjust_saturation(colors, factor))
+        return clip(tf.image.adjust_saturation(colors, factor))
 
     return random_adjust_saturation
 
@@ -271,27 +269,24 @@ def _make_step(change: Change, *, needs_rgb: bool) -> examples.Step:
     """Returns the step, of the same name, that changes an image's colours."""
 
     def step(example: examples.Example, seed: tf.Tensor) -> examples.Example:
-        pixels = examples.float_pixels(example[Fields.image])
-        num_channels = pixels.shape[2]
-        if needs_rgb and num_channels < _NUM_COLORS:
-            raise examples.StepError(
-                f"needs images of 3 colours, got {num_channels} channel(s); "
-                "put it before the step that makes them gray"
-            )
-        colors = change(pixels[:, :, :_NUM_COLORS], seed)
-        if num_channels > _NUM_COLORS:
-            colors = tf.concat([colors, pixels[:, :, _NUM_COLORS:]], axis=2)
-        return {**example, Fields.image: colors}
+        pixels = examples.change_pixels(
+            examples.float_pixels(example[Fields.image]),
+            lambda colors: change(colors, seed),
+            needs_rgb=needs_rgb,
+        )
+        return {**example, Fields.image: pixels}
 
     step.__name__ = change.__name__
     return step
 
 
-def _clip(colors: tf.Tensor) -> tf.Tensor:
+def clip(colors: tf.Tensor) -> tf.Tensor:
+    """Returns the values within 0..255."""
     return tf.clip_by_value(colors, 0.0, MAX_VALUE)
 
 
-def _check_range(names: str, low: float, high: float) -> None:
+def check_range(names: str, low: float, high: float) -> None:
+    """Raises ValueError unless 0 <= low <= high."""
     if not 0 <= low <= high:
         raise ValueError(
             f"{names} must satisfy 0 <= min <= max, got {low:g} and {high:g}"

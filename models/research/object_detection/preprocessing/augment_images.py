@@ -81,11 +81,17 @@ def make_resize_image(
 
 
 def make_random_resize_method(
-    target_height: int, target_width: int
+    target_height: int, target_width: int, *, include_lanczos: bool = False
 ) -> examples.Step:
     """Returns a step that resizes by a method drawn for each image.
 
-    Each `ResizeMethod` is as likely as any other.
+    Each method is as likely as any other.
+
+    Args:
+        target_height: pixels.
+        target_width: pixels.
+        include_lanczos: whether Lanczos' filter is one of the methods, beside
+            each `ResizeMethod`.
 
     Raises:
         ValueError: a side is not at least 1.
@@ -98,14 +104,15 @@ def make_random_resize_method(
     def random_resize_method(
         example: examples.Example, seed: tf.Tensor
     ) -> examples.Example:
-        pixels = examples.float_pixels(example[Fields.image])
-        image = tf.switch_case(
-            draws.uniform_case(len(resizers), seed),
-            [
-                lambda resizer=resizer: resizer(pixels)[0]
-                for resizer in resizers
-            ],
-        )
+        pixels = examples.pixels(example[Fields.image])
+        cases = [
+            lambda resizer=resizer: resizer(pixels)[0] for resizer in resizers
+        ]
+        if include_lanczos:
+            cases.append(
+                lambda: _resize_by_lanczos(pixels, target_height, target_width)
+            )
+        image = tf.switch_case(draws.uniform_case(len(cases), seed), cases)
         return _with_image_of(resizers[0], example, image)
 
     return random_resize_method
@@ -180,6 +187,18 @@ def _with_image_of(
             example[Fields.groundtruth_instance_masks]
         )
     return {**example, **resized}
+
+
+def _resize_by_lanczos(pixels: tf.Tensor, height: int, width: int) -> tf.Tensor:
+    """float32 [height, width, c], each pixel of 6 x 6 as in OpenCV of 8 x 8.
+
+    Pixels have their centres at halves, unlike in the other methods, and what
+    the filter makes beyond 0..255 is clipped.
+    """
+    resized = tf.image.resize(
+        pixels, [height, width], tf.image.ResizeMethod.LANCZOS3
+    )
+    return tf.clip_by_value(resized, 0.0, 255.0)
 
 
 def _part_of(size_px: tf.Tensor, part: tf.Tensor | float) -> tf.Tensor:

@@ -88,6 +88,41 @@ def test_each_method_is_as_likely():
     assert step(given, seed_of(0))[MASKS].shape == (2, 4, 7)
 
 
+def lanczos(image, size_px):
+    """Sums of 6 x 6 pixels with the weights of Lanczos' filter of radius 3."""
+    for axis, size in enumerate(size_px):
+        length = image.shape[axis]
+        centers = (np.arange(size) + 0.5) * length / size - 0.5
+        distances = centers[:, np.newaxis] - np.arange(length)
+        weights = np.sinc(distances) * np.sinc(distances / 3)
+        weights[np.abs(distances) >= 3] = 0
+        weights /= weights.sum(axis=1, keepdims=True)
+        image = np.moveaxis(np.tensordot(weights, image, (1, axis)), 0, axis)
+    return np.clip(image, 0, 255)
+
+
+def test_lanczos_is_one_of_five_methods_when_asked_for():
+    step = augment_images.make_random_resize_method(4, 7, include_lanczos=True)
+    given = make_example(PIXELS, BOXES)
+    results = draw_many(step, given, 800, lambda result: result[Fields.image])
+    expected = lanczos(np.float64(PIXELS), (4, 7))
+    is_lanczos = np.abs(results - expected).max(axis=(1, 2, 3)) < 0.05
+    assert abs(is_lanczos.sum() - 160) < 4.5 * 128**0.5
+    assert len(np.unique(results, axis=0)) == 5
+    edges = np.tile(np.uint8([0, 255, 255, 0, 0]), 3)[:, np.newaxis]
+    edges = np.tile(edges[..., np.newaxis], (1, 12, 3))
+    sharp = augment_images.make_random_resize_method(
+        23, 12, include_lanczos=True
+    )
+    # What goes beyond is clipped.
+    expected = lanczos(np.float64(edges), (23, 12))
+    results = [
+        sharp(make_example(edges), seed_of(i))[Fields.image] for i in range(12)
+    ]
+    differences = [np.abs(result - expected).max() for result in results]
+    assert min(differences) < 0.05
+
+
 def patches(image, position=0, **values):
     step = augment_images.make_random_black_patches(**values)
     return step(make_example(image), seed_of(position))[Fields.image].numpy()

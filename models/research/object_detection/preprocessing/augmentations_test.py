@@ -12,6 +12,7 @@ from object_detection.preprocessing import (
     augment_colors,
     augment_images,
     examples,
+    photometric,
 )
 from object_detection.preprocessing.sample_examples import (
     KEYPOINT_PERMUTATION,
@@ -40,6 +41,10 @@ STEPS = {
         augment_images.make_random_image_scale(),
         augment_images.make_random_resize_method(11, 17),
         augment_images.make_resize_image(11, 17),
+        photometric.make_photometric_distortion(
+            photometric.PhotometricDistortion(0.9, 20, (0.7, 1.2))
+        ),
+        photometric.make_random_channel_permutation(),
     )
 }
 CERTAIN = {

@@ -196,8 +196,7 @@ def crop_example(
             keypoints outside become NaN.
         is_left_alone: scalar bool; where true, the example stays as it is.
     """
-    image = example[Fields.image]
-    image_size_px = examples.image_size_px(image)
+    image_size_px = examples.image_size_px(example[Fields.image])
     if is_left_alone is not None:
         whole_px = tf.concat([[0, 0], image_size_px], axis=0)
         window_px = tf.where(is_left_alone, whole_px, window_px)
@@ -212,7 +211,28 @@ def crop_example(
     )
     if is_left_alone is not None:
         is_kept_N |= is_left_alone
+    return cut_out(example, window_px, is_kept_N, clip_boxes)
 
+
+def cut_out(
+    example: examples.Example,
+    window_px: tf.Tensor,
+    is_kept_N: tf.Tensor,
+    clip_boxes: bool | tf.Tensor,
+) -> examples.Example:
+    """Cuts a window out of an example.
+
+    Args:
+        example: tensors of one image.
+        window_px: int32 [4].
+        is_kept_N: bool [n], the boxes that stay.
+        clip_boxes: whether boxes are cut at the window's border, and
+            keypoints outside become NaN.
+    """
+    image = example[Fields.image]
+    image_size = tf.cast(examples.image_size_px(image), tf.float32)
+    origin = tf.cast(window_px[:2], tf.float32) / image_size
+    scale = tf.cast(window_px[2:], tf.float32) / image_size
     cropped = examples.keep_boxes(example, is_kept_N)
     cropped[Fields.image] = examples.crop_image(image, window_px)
     boxes_N4 = (

@@ -21,11 +21,20 @@ def uniform_integers(
     Returns:
         int32 [n], uniform in [low, high); `high` where it is not above `low`.
     """
-    # Below 1 by 2^-23 or more, so that no product rounds up to the span.
     shares = tf.random.stateless_uniform(tf.shape(high), seed)
-    span = tf.cast(high - low, tf.float32)
-    drawn = low + tf.cast(tf.floor(shares * span), tf.int32)
+    drawn = low + whole_number_below(high - low, shares)
     return tf.where(high > low, drawn, high)
+
+
+def whole_number_below(span: tf.Tensor | int, shares: tf.Tensor) -> tf.Tensor:
+    """Makes int32 numbers in [0, span) of draws from [0, 1).
+
+    Args:
+        span: int32, up to 2^23.
+        shares: float32, of `stateless_uniform`.
+    """
+    # They are below 1 by 2^-23 or more, so that no product rounds up.
+    return tf.cast(tf.floor(shares * tf.cast(span, tf.float32)), tf.int32)
 
 
 def uniform_case(num_cases: int, seed: tf.Tensor) -> tf.Tensor:

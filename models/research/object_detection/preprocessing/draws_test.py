@@ -36,6 +36,16 @@ def test_integers_of_no_range_are_the_upper_bound():
     assert drawn[2] in (4, 5)
 
 
+def test_whole_numbers_of_shares():
+    shares = [0.0, 0.19999, 0.2, 0.79999, 0.8, 1 - 2**-23]
+    drawn = draws.whole_number_below(5, tf.constant(shares))
+    assert list(drawn.numpy()) == [0, 0, 1, 3, 4, 4]
+    drawn = draws.whole_number_below(
+        tf.constant([1, 7, 2**23]), tf.constant([1 - 2**-23] * 3)
+    )
+    assert list(drawn.numpy()) == [0, 6, 2**23 - 1]
+
+
 def test_cases_are_equally_likely():
     cases = draw_many(lambda seed: draws.uniform_case(7, seed), 1400)
     values, counts = np.unique(cases, return_counts=True)

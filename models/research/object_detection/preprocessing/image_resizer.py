@@ -15,6 +15,10 @@ import tensorflow as tf
 
 from object_detection.core import checks
 
+# Pixels read for one that is written, from which on a cast costs more than
+# the vector code saves that it makes possible.
+_MAX_CAST_RATIO = 4
+
 
 class ResizeMethod(enum.Enum):
     """How a pixel between pixels is made."""
@@ -225,12 +229,9 @@ def _resize(
     is_single = images.shape.rank == 3
     images_BHWC = images[tf.newaxis] if is_single else images
     size = tf.stack(size_px)
-    # All kernels read uint8 and write float32. The bilinear one has vector
-    # code for float32 alone, which is twice as fast, the cast included.
+    # All kernels read uint8 and write float32.
     if method is ResizeMethod.BILINEAR:
-        resized = tf.raw_ops.ResizeBilinear(
-            images=tf.cast(images_BHWC, tf.float32), size=size
-        )
+        resized = _resize_bilinear(images_BHWC, size)
     elif method is ResizeMethod.BICUBIC:
         resized = tf.raw_ops.ResizeBicubic(images=images_BHWC, size=size)
     elif method is ResizeMethod.AREA:
@@ -245,6 +246,24 @@ def _resize(
         resized, [images_BHWC.shape[0], *static, images_BHWC.shape[-1]]
     )
     return resized[0] if is_single else resized
+
+
+def _resize_bilinear(images_BHWC: tf.Tensor, size: tf.Tensor) -> tf.Tensor:
+    """float32, equal whichever way is taken."""
+
+    def resize(images: tf.Tensor) -> tf.Tensor:
+        return tf.raw_ops.ResizeBilinear(images=images, size=size)
+
+    if images_BHWC.dtype == tf.float32:
+        return resize(images_BHWC)
+    # The kernel has vector code for float32 alone, which is twice as fast, the
+    # cast included; but a cast reads all pixels, and the kernel only some.
+    num_read = tf.reduce_prod(tf.shape(images_BHWC)[1:3])
+    return tf.cond(
+        num_read > _MAX_CAST_RATIO * tf.reduce_prod(size),
+        lambda: resize(images_BHWC),
+        lambda: resize(tf.cast(images_BHWC, tf.float32)),
+    )
 
 
 def _to_grayscale(images: tf.Tensor) -> tf.Tensor:

@@ -73,7 +73,7 @@ def test_bilinear_equals_the_recorded_values(pixel, neighbours, value):
         np.testing.assert_allclose(resized[row, column], value, atol=2e-5)
 
 
-@pytest.mark.parametrize("size", [(7, 11), (30, 13), (1, 1), (9, 40)])
+@pytest.mark.parametrize("size", [(7, 11), (30, 13), (1, 1), (3, 5), (9, 40)])
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
 def test_bilinear_is_the_legacy_formula(size, dtype):
     given = image(13, 17).astype(dtype)

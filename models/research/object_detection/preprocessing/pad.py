@@ -11,15 +11,13 @@ import numpy as np
 import tensorflow as tf
 
 from object_detection.core import standard_fields
-from object_detection.preprocessing import draws, examples
+from object_detection.preprocessing import canvas, draws, examples
 
 Fields = standard_fields.InputDataFields
 
 # Red, green and blue in 0..255.
 Color = tuple[float, float, float]
 BLACK = (0.0, 0.0, 0.0)
-
-_NUM_COLORS = 3
 
 
 class PaddedSizeRatios(NamedTuple):
@@ -126,8 +124,18 @@ def pad_example(
             are padded with 0. None for the mean of the image. The result is
             float32 unless image and colour are uint8.
     """
-    image = example[Fields.image]
-    size_px = examples.image_size_px(image)
+    pixels = examples.pixels(example[Fields.image])
+    return {
+        **move_to_offset(example, padded_size_px, offset_px),
+        Fields.image: pad_pixels(pixels, padded_size_px, offset_px, color),
+    }
+
+
+def move_to_offset(
+    example: examples.Example, padded_size_px: tf.Tensor, offset_px: tf.Tensor
+) -> examples.Example:
+    """Moves all but the image as `pad_example` does."""
+    size_px = examples.image_size_px(example[Fields.image])
     offset = tf.cast(offset_px, tf.float32)
     size, padded_size = (
         tf.cast(length_px, tf.float32)
@@ -138,11 +146,8 @@ def pad_example(
         """Of (y, x) in the last axis; NaN stays NaN."""
         return (points * size + offset) / padded_size
 
-    padded = {
+    moved = {
         **example,
-        Fields.image: _pad_pixels(
-            examples.pixels(image), padded_size_px, offset_px, color
-        ),
         Fields.groundtruth_boxes: tf.concat(
             [
                 move(corner_N2)
@@ -154,68 +159,42 @@ def pad_example(
         ),
     }
     if Fields.groundtruth_keypoints in example:
-        padded[Fields.groundtruth_keypoints] = move(
+        moved[Fields.groundtruth_keypoints] = move(
             example[Fields.groundtruth_keypoints]
         )
     if Fields.groundtruth_instance_masks in example:
         margins_px = tf.stack(
             [offset_px, padded_size_px - size_px - offset_px], axis=1
         )
-        padded[Fields.groundtruth_instance_masks] = tf.pad(
+        moved[Fields.groundtruth_instance_masks] = tf.pad(
             example[Fields.groundtruth_instance_masks],
             tf.concat([[[0, 0]], margins_px], axis=0),
         )
-    return padded
+    return moved
 
 
-def _pad_pixels(
+def pad_pixels(
     pixels_HWC: tf.Tensor,
     padded_size_px: tf.Tensor,
     offset_px: tf.Tensor,
     color: tf.Tensor | None,
 ) -> tf.Tensor:
-    num_channels = pixels_HWC.shape[2]
-    if color is None or color.dtype != pixels_HWC.dtype:
-        pixels_HWC = tf.cast(pixels_HWC, tf.float32)
+    """Puts pixels into a larger image; see `pad_example`.
+
+    Raises:
+        StepError: a colour for an image of one channel.
+    """
     if color is None:
-        color_C = _mean_color(pixels_HWC)
+        pixels_HWC = tf.cast(pixels_HWC, tf.float32)
+        color_C = mean_color(pixels_HWC)
     else:
-        color_C = _color_of_channels(
-            tf.cast(color, pixels_HWC.dtype), num_channels
-        )
-    top, left = tf.unstack(offset_px)
-    padded_height, padded_width = tf.unstack(padded_size_px)
-    height, width = tf.unstack(examples.image_size_px(pixels_HWC))
-    # Rows of values, not of pixels: filling and joining these copies memory
-    # in one piece, and is several times faster than tf.pad.
-    row = tf.tile(color_C, [padded_width])
-    num_values = tf.size(row)
-
-    def fill(num_rows: tf.Tensor, num_columns: tf.Tensor) -> tf.Tensor:
-        return tf.broadcast_to(row[:num_columns], [num_rows, num_columns])
-
-    num_left, num_inside = left * num_channels, width * num_channels
-    middle = tf.concat(
-        [
-            fill(height, num_left),
-            tf.reshape(pixels_HWC, [height, num_inside]),
-            fill(height, num_values - num_left - num_inside),
-        ],
-        axis=1,
-    )
-    padded = tf.concat(
-        [
-            fill(top, num_values),
-            middle,
-            fill(padded_height - top - height, num_values),
-        ],
-        axis=0,
-    )
-    return tf.reshape(padded, [padded_height, padded_width, num_channels])
+        color_C = _color_of_channels(color, pixels_HWC.shape[2])
+    return canvas.surround(pixels_HWC, padded_size_px, offset_px, color_C)
 
 
-def _mean_color(pixels_HWC: tf.Tensor) -> tf.Tensor:
-    """float32 [C]; of each column first, which also sums more exactly."""
+def mean_color(pixels_HWC: tf.Tensor) -> tf.Tensor:
+    """Returns float32 [C], the mean of float32 pixels."""
+    # Of each column first, which also sums more exactly.
     height, width = tf.unstack(examples.image_size_px(pixels_HWC))
     rows = tf.reshape(pixels_HWC, [height, -1])
     columns_WC = tf.reshape(
@@ -226,9 +205,9 @@ def _mean_color(pixels_HWC: tf.Tensor) -> tf.Tensor:
 
 def _color_of_channels(color: tf.Tensor, num_channels: int) -> tf.Tensor:
     """The colour [C] of an image whose channels begin with the three."""
-    if num_channels < _NUM_COLORS:
+    if num_channels < examples.NUM_COLORS:
         raise examples.StepError(
             "the padding has a colour of its own and needs red, green and "
             f"blue, got {num_channels} channel: pad before the image turns gray"
         )
-    return tf.pad(color, [[0, num_channels - _NUM_COLORS]])
+    return tf.pad(color, [[0, num_channels - examples.NUM_COLORS]])
