@@ -76,13 +76,18 @@ def main(_: list[str]) -> None:
         ),
         FLAGS.trained_checkpoint_prefix,
         FLAGS.output_directory,
-        input_shape=_parse_shape(FLAGS.input_shape),
+        input_shape=parse_shape(FLAGS.input_shape),
         write_inference_graph=FLAGS.write_inference_graph,
     )
     logging.info("Exported to %s", FLAGS.output_directory)
 
 
-def _parse_shape(texts: list[str] | None) -> list[int | None] | None:
+def parse_shape(texts: list[str] | None) -> list[int | None] | None:
+    """Returns the sides of --input_shape, None for any.
+
+    Raises:
+        ConfigError: a text is neither -1 nor a positive number.
+    """
     if texts is None:
         return None
     try:
