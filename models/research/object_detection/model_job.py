@@ -10,6 +10,7 @@ import tensorflow as tf
 from object_detection import inputs, model_hparams
 from object_detection.builders import (
     evaluator_builder,
+    image_normalization_builder,
     model_builder,
     train_options_builder,
 )
@@ -132,6 +133,9 @@ def create_estimator_and_inputs(
             configs["model"].ssd.feature_extractor.type,
             accumulate_steps,
             compress_gradients,
+            takes_bgr=image_normalization_builder.takes_bgr(
+                configs["model"].ssd.feature_extractor
+            ),
         )
     keras.utils.set_random_seed(seed)
     estimator = _build_estimator(

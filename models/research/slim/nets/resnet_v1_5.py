@@ -7,7 +7,10 @@ kind. For SSD300 the third block ("conv4_x") keeps the resolution of the
 second, and the fourth does not exist.
 
 Variables are named as those of `resnet_v1`, the units of two 3x3 convolutions
-`basic_v1`.
+`basic_v1`. So weights of TF1-slim and of Keras fit, too, but their features
+differ until they are trained on, as those networks halve the resolution
+elsewhere. Of an epsilon of 1e-5, as torchvision's is, `batch_norm.MIN_EPSILON`
+makes 1e-8 more.
 """
 
 from typing import Any
