@@ -67,8 +67,7 @@ def test_networks_compute_in_the_type_and_keep_float32(
     job = make_job(config_path, tmp_path, dtype)
     model = job.estimator.model
     features, _ = next(iter(job.train_input_fn(0)))
-    extractor, predictor = model.feature_extractor, model.box_predictor
-    maps = extractor(
+    maps = model.feature_extractor(
         model.normalize(features[InputDataFields.image]), training=True
     )
     assert {feature_map.dtype for feature_map in maps} == {tf.as_dtype(dtype)}
