@@ -103,7 +103,8 @@ class EpochCheckpoints(listeners.TrainingListener):
 
     Args:
         steps_per_epoch: 1 or more.
-        pattern: their path, with `{epoch}` (epochs made) and perhaps
+        pattern: their path, with `{epoch}` (epochs made) or `{last_epoch}`
+            (the number of the last one, from 0) and perhaps
             `{steps_per_epoch}` in it.
         every_epochs: only every so many epochs have one.
         max_to_keep: the oldest are removed beyond it; None keeps all.
@@ -122,13 +123,22 @@ class EpochCheckpoints(listeners.TrainingListener):
         self._every_epochs = every_epochs
         self._max_to_keep = max_to_keep
 
+    def show_checkpoint(self, epoch: int, name: str) -> None:
+        """Called when a checkpoint has its name.
+
+        Args:
+            epoch: epochs made.
+            name: its path.
+        """
+        logging.info("Checkpoint of epoch %d: %s", epoch, name)
+
     def after_save(self, step: int, path: str) -> None:
         """Names the checkpoint when it is due; see `TrainingListener`."""
         epoch, rest = divmod(step, self._steps_per_epoch)
         if not step or rest or epoch % self._every_epochs:
             return
         name_checkpoint(path, self._name(epoch))
-        logging.info("Checkpoint of epoch %d: %s", epoch, self._name(epoch))
+        self.show_checkpoint(epoch, self._name(epoch))
         if self._max_to_keep is not None:
             too_old = epoch - self._max_to_keep * self._every_epochs
             if too_old > 0:
@@ -137,7 +147,9 @@ class EpochCheckpoints(listeners.TrainingListener):
 
     def _name(self, epoch: int) -> str:
         return self._pattern.format(
-            epoch=epoch, steps_per_epoch=self._steps_per_epoch
+            epoch=epoch,
+            last_epoch=epoch - 1,
+            steps_per_epoch=self._steps_per_epoch,
         )
 
 

@@ -7,9 +7,10 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import tensorflow as tf
 from absl import logging
 
-from object_detection import model_lib
+from object_detection import model_hparams, model_lib
 from object_detection.core import errors
 from object_detection.recipes import epochs
 from object_detection.training import (
@@ -24,6 +25,19 @@ from object_detection.utils import epoch_steps
 _ROOT = pathlib.Path(__file__).resolve().parents[4]
 
 Overrides = Mapping[str, Any]
+
+
+def set_up_devices(*, uses_gpus: bool = True) -> None:
+    """Lets this process share its GPUs, or leaves them alone.
+
+    Args:
+        uses_gpus: false for the CPU alone.
+    """
+    if not uses_gpus:
+        tf.config.set_visible_devices([], "GPU")
+    # TensorFlow would take all memory of all GPUs at once.
+    for gpu in tf.config.get_visible_devices("GPU"):
+        tf.config.experimental.set_memory_growth(gpu, True)
 
 
 def config_path(name: str) -> str:
@@ -58,6 +72,7 @@ def create_job(
     pipeline_config_path: str,
     model_dir: str,
     overrides: Overrides,
+    hparams_overrides: str | None = None,
     **settings: Any,
 ) -> model_lib.EstimatorAndInputs:
     """Builds what a config describes.
@@ -66,6 +81,7 @@ def create_job(
         pipeline_config_path: of the config.
         model_dir: of the run.
         overrides: see `overrides_text`.
+        hparams_overrides: of the user, which win; see `model_hparams`.
         **settings: passed on to `model_lib.create_estimator_and_inputs`.
 
     Raises:
@@ -77,13 +93,23 @@ def create_job(
             # Checkpoints are those of epochs, and of a stop.
             RunConfig(model_dir, save_checkpoints_secs=None),
             pipeline_config_path,
-            hparams_overrides=overrides_text(overrides),
+            hparams_overrides=_with_overrides(overrides, hparams_overrides),
             **settings,
         )
     except errors.DetectionError as caught:
         error = caught
     distributed.require_agreement({}, error)
     return job
+
+
+def _with_overrides(overrides: Overrides, hparams_overrides: str | None) -> str:
+    try:
+        of_user = model_hparams.create_hparams(hparams_overrides)
+    except errors.ConfigError as error:
+        raise errors.ConfigError(f"--hparams_overrides: {error}") from None
+    ours = {key: v for key, v in overrides.items() if key not in of_user}
+    theirs = (f"{key}={value}" for key, value in of_user.items())
+    return ",".join([*filter(None, [overrides_text(ours)]), *theirs])
 
 
 def steps_per_epoch(job: model_lib.EstimatorAndInputs) -> int:

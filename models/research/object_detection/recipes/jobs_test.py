@@ -99,10 +99,10 @@ def test_checkpoints_of_epochs_have_second_names_that_stay(tmp_path, options):
 def test_another_run_goes_on_from_a_checkpoint(tmp_path, options):
     train(tmp_path / "whole", options, [3, 7])
     names = epochs.EpochCheckpoints(
-        STEPS_PER_EPOCH, str(tmp_path / "epoch_{epoch}")
+        STEPS_PER_EPOCH, str(tmp_path / "epoch_{last_epoch}")
     )
     train(tmp_path / "first", options, [3], names)
-    path, there = str(tmp_path / "epoch_1"), str(tmp_path / "second")
+    path, there = str(tmp_path / "epoch_0"), str(tmp_path / "second")
     jobs.adopt_checkpoint(path, there)
     train(there, options, [7])
     with pytest.raises(errors.ConfigError, match="is of step 3, but"):
@@ -153,3 +153,13 @@ def test_overrides_are_read_as_they_were_meant():
     assert found["a.list"] == "[1, 2.5]"
     assert found["a.parts"] == r'[{ x: "y, \"z\"" is_on: false }, {  }]'
     assert re.search(r"a\.rate=0\.0026,", text)
+
+
+def test_overrides_of_the_user_win():
+    text = jobs._with_overrides(
+        {"a.b": 1, "a.c": None, "a.d": "x,y"}, "a.d=z,batch_size=3"
+    )
+    assert text == "a.b=1,a.d=z,batch_size=3"
+    assert jobs._with_overrides({}, None) == ""
+    with pytest.raises(errors.ConfigError, match="--hparams_overrides: exp"):
+        jobs._with_overrides({}, "a")

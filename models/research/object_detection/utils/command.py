@@ -5,6 +5,7 @@
 
 import argparse
 import functools
+import math
 import sys
 from collections.abc import Callable, Sequence
 
@@ -43,8 +44,33 @@ def run_with_arguments(
         parser: of the command line.
         main: gets what was parsed.
     """
+    # Without the usage, whose lines hide what is wrong.
+    parser.error = _exit_with_usage
     arguments = parser.parse_args()
     app.run(_with_exit_code(lambda _: main(arguments)), argv=sys.argv[:1])
+
+
+def number_from(
+    low: float, kind: Callable[[str], float] = int
+) -> Callable[[str], float]:
+    """Returns the `type` of an argument that is a number.
+
+    Args:
+        low: the least that it may be.
+        kind: int, or float, which has to be finite.
+    """
+
+    def parse(text: str) -> float:
+        value = kind(text)
+        if not low <= value < math.inf:
+            raise argparse.ArgumentTypeError(
+                f"must be at least {low:g}, got {text}"
+            )
+        return value
+
+    # What argparse calls a text that is none.
+    parse.__name__ = kind.__name__
+    return parse
 
 
 def _parse_flags(

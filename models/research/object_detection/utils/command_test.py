@@ -78,3 +78,41 @@ def test_wrong_usage_is_2_and_runs_nothing(argument, message):
     assert (result.returncode, result.stdout) == (2, "")
     assert message in result.stderr
     assert len(result.stderr.splitlines()) <= 2
+
+
+SCRIPT_WITH_ARGUMENTS = """
+import argparse
+from object_detection.core import errors
+from object_detection.utils import command
+def main(arguments):
+    print(arguments.count, arguments.rate)
+    if not arguments.count:
+        raise errors.DataError("what, where")
+parser = argparse.ArgumentParser()
+parser.add_argument("--count", type=command.number_from(0))
+parser.add_argument("--rate", type=command.number_from(0.5, float))
+command.run_with_arguments(parser, main)
+"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "printed", "message"),
+    [
+        (["--count=1", "--rate=0.5"], 0, "1 0.5\n", ""),
+        (["--count=0"], 3, "0 None\n", "ERROR: what, where\n"),
+        (["--count=-1"], 2, "", "must be at least 0, got -1; --help lists"),
+        (["--count=x"], 2, "", "invalid int value: 'x'; --help lists"),
+        (["--rate=inf"], 2, "", "must be at least 0.5, got inf; --help"),
+        (["--rat=1", "x"], 2, "", "unrecognized arguments: x; --help lists"),
+    ],
+)
+def test_arguments_of_argparse(arguments, code, printed, message):
+    result = subprocess.run(
+        [sys.executable, "-c", SCRIPT_WITH_ARGUMENTS, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (result.returncode, result.stdout) == (code, printed)
+    assert message in result.stderr
+    assert len(result.stderr.splitlines()) == bool(message)
