@@ -163,7 +163,8 @@ def continuous_eval(
 
     Ends when a checkpoint of step `job.train_steps` or later was measured, or
     one without a step in its name, which is an exported one. Of several new
-    ones only the newest is.
+    ones only the newest is. The steps of a config in epochs are those that the
+    training saved in the directory.
 
     Args:
         job: built for training or not.
@@ -197,8 +198,27 @@ def continuous_eval(
                 logging.warning("%s was removed before it was read", path)
                 continue
             step = checkpoints.step_of(path)
-            if step is None or (job.train_steps and step >= job.train_steps):
+            train_steps = _steps_to_reach(job, checkpoint_dir)
+            if step is None or (train_steps and step >= train_steps):
                 return
+
+
+def _steps_to_reach(job: EstimatorAndInputs, checkpoint_dir: str) -> int:
+    """Returns the step at which the training of a directory ends, 0 if unknown.
+
+    How many steps an epoch has depends on the training set and on how many
+    processes train.
+    """
+    if job.train_steps:
+        return job.train_steps
+
+    def saved_steps() -> int:
+        path = os.path.join(checkpoint_dir, config_util.PIPELINE_CONFIG_NAME)
+        if not os.path.isfile(path):
+            return 0
+        return config_util.read_pipeline_config(path).train_config.num_steps
+
+    return distributed.from_main(saved_steps)
 
 
 @contextlib.contextmanager

@@ -185,14 +185,22 @@ def test_every_nth_example_of_the_training_set_is_measured(
     assert found.num_images == num_images
 
 
+# Of a config in epochs, the steps are those that the training left.
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        "train_config.num_steps=4",
+        "train_config.num_steps=0,train_config.num_epochs=1",
+    ],
+)
 def test_continuous_evaluation_ends_with_the_training(
-    config_path, trained, tmp_path
+    overrides, config_path, trained, tmp_path
 ):
     job = make_job(
         config_path,
         tmp_path,
+        overrides,
         is_training=False,
-        train_steps=4,
         sample_1_of_n_eval_examples=2,
     )
     model_lib.continuous_eval(job, str(trained), report_to(""), min_seconds=0.0)

@@ -10,7 +10,7 @@ from typing import Any
 import tensorflow as tf
 from absl import logging
 
-from object_detection import model_hparams, model_lib
+from object_detection import inputs, model_hparams, model_lib
 from object_detection.core import errors
 from object_detection.recipes import epochs
 from object_detection.training import (
@@ -113,9 +113,18 @@ def _with_overrides(overrides: Overrides, hparams_overrides: str | None) -> str:
 
 
 def steps_per_epoch(job: model_lib.EstimatorAndInputs) -> int:
-    """Returns how many updates an epoch has; the config counts in epochs."""
+    """Returns how many updates an epoch has; may count the training set.
+
+    Raises:
+        DataError: the training set has no example.
+    """
+    train_config = job.configs["train_config"]
+    if not train_config.examples_per_epoch:
+        train_config.examples_per_epoch = inputs.count_train_examples(
+            job.configs["train_input_config"], job.configs["model"]
+        )
     return epoch_steps.steps_per_epoch(
-        job.configs["train_config"],
+        train_config,
         distributed.size() * job.train_options.num_parts,
     )
 

@@ -44,7 +44,7 @@ def resolve(
 ) -> None:
     """Replaces the epochs in a config by steps.
 
-    `num_steps` wins over `num_epochs`. Where anything is in epochs,
+    `num_steps` wins over `num_epochs`. Where anything was in epochs,
     `examples_per_epoch` is set to the number of examples counted.
 
     Args:
@@ -56,7 +56,9 @@ def resolve(
 
     Raises:
         ConfigError: a number of epochs is none, or is given in steps too.
+        DataError: there is no example.
     """
+    was_in_epochs = any(field.is_set for field in _fields(train_config))
     if train_config.num_steps and train_config.HasField("num_epochs"):
         logging.warning(
             "train_config.num_epochs: %g has no effect, because the number of "
@@ -68,10 +70,15 @@ def resolve(
     in_epochs = [field for field in _fields(train_config) if field.is_set]
     for field in in_epochs:
         _check(field)
-    if not in_epochs:
+    if not was_in_epochs:
         return
     if not train_config.examples_per_epoch:
         train_config.examples_per_epoch = count_examples()
+    if not train_config.examples_per_epoch:
+        raise errors.DataError(
+            "train_input_reader: the training set has no example, and so an "
+            "epoch no step; correct the paths of the reader"
+        )
     per_epoch = steps_per_epoch(train_config, batches_per_step)
     for field in in_epochs:
         _set_steps(field, per_epoch)
@@ -92,7 +99,12 @@ def steps_per_epoch(
         train_config: with `examples_per_epoch`.
         batches_per_step: how many of `batch_size` make one update, over all
             processes.
+
+    Raises:
+        ValueError: `examples_per_epoch` is not set.
     """
+    if not train_config.examples_per_epoch:
+        raise ValueError("train_config.examples_per_epoch is not known")
     # What is out of range is refused later, with everything else that is.
     examples_per_step = max(train_config.batch_size, 1) * batches_per_step
     return max(train_config.examples_per_epoch // examples_per_step, 1)

@@ -102,6 +102,23 @@ def test_a_number_of_steps_wins(caplog):
     assert schedule_of(config).schedule[0].step == 2 * 43
 
 
+def test_an_epoch_is_known_where_a_number_of_steps_wins():
+    fields = "initial_learning_rate: 0.5 schedule { step: 7 }"
+    config = make_config(
+        "num_steps: 11 num_epochs: 5 batch_size: 4", fields=fields
+    )
+    resolve(config, num_examples=39)
+    assert (config.num_steps, config.examples_per_epoch) == (11, 39)
+    assert epoch_steps.steps_per_epoch(config, 2) == 4
+
+
+def test_an_epoch_of_no_example_is_refused():
+    with pytest.raises(errors.DataError, match="train_input_reader: .* no ex"):
+        resolve(make_config("num_epochs: 2"), num_examples=0)
+    with pytest.raises(ValueError, match="examples_per_epoch is not known"):
+        epoch_steps.steps_per_epoch(make_config("num_steps: 3"), 1)
+
+
 def test_a_cosine_in_epochs():
     config = make_config(
         "examples_per_epoch: 117266 num_epochs: 500 batch_size: 32",
