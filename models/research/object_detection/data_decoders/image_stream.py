@@ -17,6 +17,7 @@ from object_detection.data_decoders import (
     image_codec,
     image_set,
     record_check,
+    record_readers,
     record_stream,
     tf_example,
     tf_example_decoder,
@@ -180,7 +181,7 @@ class ImageStream(record_stream.RecordStream):
             .take(1)
         )
 
-    def _make_file_reader(self) -> record_stream.FileReader:
+    def _make_file_reader(self) -> record_readers.FileReader:
         num_of_files = len(self.files)
         counts = tf.constant(self._counts(), tf.int64)
 

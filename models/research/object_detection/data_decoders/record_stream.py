@@ -7,33 +7,23 @@ epochs are skipped without reading them.
 """
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import ClassVar, NamedTuple
 
 import tensorflow as tf
-from google.protobuf import message
 
 from object_detection.core import errors
 from object_detection.data_decoders import (
     record_check,
     record_files,
+    record_readers,
     tf_example_decoder,
 )
-
-# Big enough for sequential reading; a stream holds one for each reader.
-_READ_BUFFER_BYTES = 2**20
-
-_BOX_KEY = "image/object/bbox/ymin"
 
 _ENDLESS = 2**62
 _GRAPH_SEED = 1
 
-# Stands for a damaged record; no tf.Example.
-DAMAGED = b"damaged record"
-
-
-# From path, first and end of the records to path, index and payload of each.
-FileReader = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tf.data.Dataset]
+DAMAGED = record_readers.DAMAGED
 
 
 # Path, index and payload of each.
@@ -256,81 +246,23 @@ class RecordStream:
             block_length=max(self.read_block_length, 1),
         )
         if self.skips_without_boxes:
-            records = records.filter(self._has_boxes)
+            records = records.filter(
+                record_readers.make_box_filter(self.reads_past_damage)
+            )
         if self.is_shuffled:
             records = records.shuffle(
                 max(self.shuffle_buffer_size, 1), seed + 1
             )
         return records
 
-    def _make_file_reader(self) -> FileReader:
-        if self.reads_past_damage:
-            return self._make_reader_past_damage()
-        return self._records_of_file
-
-    def _has_boxes(
-        self, path: tf.Tensor, index: tf.Tensor, serialized: tf.Tensor
-    ) -> tf.Tensor:
-        """Scalar bool; True also for what the decoder is to refuse."""
-        del path, index
-        if self.reads_past_damage:
-            found = tf.numpy_function(_may_have_boxes, [serialized], tf.bool)
-            return tf.ensure_shape(found, [])
-        record = tf.io.parse_single_example(
-            serialized, {_BOX_KEY: tf.io.VarLenFeature(tf.float32)}
-        )
-        return tf.size(record[_BOX_KEY]) > 0
-
-    def _records_of_file(
-        self, path: tf.Tensor, start: tf.Tensor, stop: tf.Tensor
-    ) -> tf.data.Dataset:
-        records = tf.data.Dataset.zip(
-            (
-                tf.data.Dataset.from_tensors(path).repeat(),
-                tf.data.Dataset.range(_ENDLESS),
-                tf.data.TFRecordDataset(path, buffer_size=_READ_BUFFER_BYTES),
-            )
-        )
-        if self._has_all_records():
-            return records
+    def _make_file_reader(self) -> record_readers.FileReader:
         stride = self.sample_1_of_n_examples
-        return records.take(stop).skip(start).shard(stride, 0)
-
-    def _make_reader_past_damage(self) -> FileReader:
-        """Like `_records_of_file`, but each record is found by its offset.
-
-        Raises:
-            DataError: a file is cut, or a length is damaged, so that what
-                comes after cannot be found.
-        """
-        files = [one.path for one in self._slices()]
-        offsets = tf.ragged.constant(
-            [[h.offset for h in record_files.scan(path)] for path in files],
-            tf.int64,
-            inner_shape=(),
+        if self.reads_past_damage:
+            files = [one.path for one in self._slices()]
+            return record_readers.make_reader_past_damage(files, stride)
+        return record_readers.make_reader(
+            None if self._has_all_records() else stride
         )
-        number_of_file = tf.constant(files)
-        stride = self.sample_1_of_n_examples
-
-        def read_file(
-            path: tf.Tensor, start: tf.Tensor, stop: tf.Tensor
-        ) -> tf.data.Dataset:
-            number = tf.argmax(tf.cast(number_of_file == path, tf.int32))
-            own_offsets = offsets[number][start:stop:stride]
-            indices = start + stride * tf.range(tf.size(own_offsets, tf.int64))
-            return tf.data.Dataset.from_tensor_slices(
-                (indices, own_offsets)
-            ).flat_map(
-                lambda index, offset: tf.data.Dataset.zip(
-                    (
-                        tf.data.Dataset.from_tensors(path),
-                        tf.data.Dataset.from_tensors(index),
-                        _record_at(path, offset),
-                    )
-                )
-            )
-
-        return read_file
 
     def _has_all_records(self) -> bool:
         return self.num_shards == 1 and self.sample_1_of_n_examples == 1
@@ -366,29 +298,6 @@ class RecordStream:
                 slices.append(_Slice(path, start, stop))
             num_before += count
         return slices
-
-
-def _may_have_boxes(serialized: bytes) -> bool:
-    try:
-        feature = tf.train.Example.FromString(serialized).features.feature
-    except message.DecodeError:
-        return True
-    return len(feature[_BOX_KEY].float_list.value) > 0
-
-
-def _record_at(path: tf.Tensor, offset: tf.Tensor) -> tf.data.Dataset:
-    """One element: the record at a byte offset, or DAMAGED."""
-    variant = tf.raw_ops.TFRecordDatasetV2(
-        filenames=path[tf.newaxis],
-        compression_type="",
-        buffer_size=0,
-        byte_offsets=offset[tf.newaxis],
-    )
-    record = tf.data.experimental.from_variant(
-        variant, tf.TensorSpec([], tf.string)
-    )
-    damaged = tf.data.Dataset.from_tensors(tf.constant(DAMAGED))
-    return record.take(1).ignore_errors().concatenate(damaged).take(1)
 
 
 def _flatten(

@@ -1,36 +1,42 @@
-r"""Reads a whole set of records and names every record that is not right.
+r"""Reads a whole data set and names every record or image that is not right.
 
     python -m object_detection.dataset_tools.check_dataset \
         --input_path='data/train.record-*' --label_map_path=label_map.pbtxt
+    python -m object_detection.dataset_tools.check_dataset \
+        --pipeline_config_path=ssd.config
 
-A training stops at the first bad record; this goes on, one line a problem,
+The second checks what every reader of the config reads, records or images. A
+training stops at the first bad record; this goes on, one line a problem,
 and then counts images and objects. Ends with code 3 when there is a problem.
 """
 
 import collections
 import dataclasses
+import glob
 from collections.abc import Iterator, Mapping, Sequence
 
 import tensorflow as tf
 from absl import flags
 
+from object_detection.builders import dataset_builder, record_cache
 from object_detection.core import errors
 from object_detection.data_decoders import (
     record_check,
     record_files,
     tf_example_decoder,
 )
-from object_detection.utils import command, label_map_util
+from object_detection.protos import input_reader_pb2
+from object_detection.utils import command, config_util, label_map_util
 
 
 @dataclasses.dataclass
 class Summary:
-    """What is in a set of records.
+    """What is in a data set.
 
     Attributes:
         problems: one line each, with the file and the record.
-        num_files: how many files were read.
-        num_images: how many records of them are right.
+        num_files: how many files of records were read.
+        num_images: how many records or images are right.
         num_images_without_objects: of those.
         num_objects: class name -> count, of the records that are right.
     """
@@ -46,8 +52,9 @@ class Summary:
         for problem in self.problems:
             print(problem)
         counts = ", ".join(f"{k} {v}" for k, v in self.num_objects.items())
+        files = f"{self.num_files} files, " if self.num_files else ""
         print(
-            f"{self.num_files} files, {self.num_images} images, "
+            f"{files}{self.num_images} images, "
             f"{self.num_images_without_objects} of them without an object, "
             f"{sum(self.num_objects.values())} objects ({counts})"
         )
@@ -67,12 +74,7 @@ def check_dataset(patterns: Sequence[str], label_map_path: str) -> Summary:
         ConfigError: a pattern matches no file, or no label map is there.
     """
     files = record_files.expand_patterns(patterns)
-    names = {
-        item["id"]: item["name"]
-        for item in label_map_util.create_categories_from_labelmap(
-            label_map_path
-        )
-    }
+    names = _class_names(label_map_path)
     text_to_id = label_map_util.class_text_to_id(label_map_path)
     options = tf_example_decoder.DecoderOptions(
         tf_example_decoder.ClassRules(max(names), text_to_id)
@@ -94,6 +96,62 @@ def check_dataset(patterns: Sequence[str], label_map_path: str) -> Summary:
     if not summary.num_images and not summary.problems:
         summary.problems.append(f"{files[0]}: there is no record in any file")
     return summary
+
+
+def check_reader(
+    reader: input_reader_pb2.InputReader, path: str, num_classes: int
+) -> Summary:
+    """Checks all that a reader of a pipeline config reads.
+
+    Args:
+        reader: of records, which may be made of images, or of images.
+        path: of it in the config, for errors.
+        num_classes: of the model.
+
+    Raises:
+        ConfigError: a field is wrong, or there is no label map.
+        DataError: the annotations of images cannot be read at all.
+    """
+    if not reader.label_map_path:
+        raise errors.ConfigError(
+            f"{path}.label_map_path: is missing; it names the classes"
+        )
+    reader_of_all = input_reader_pb2.InputReader()
+    reader_of_all.CopyFrom(reader)
+    reader_of_all.sample_1_of_n_examples = 1
+    if dataset_builder.has_record_dir(reader) and not record_cache.find(
+        reader, path
+    ):
+        reader_of_all.ClearField("record_dir")
+    stream, options = dataset_builder.build(
+        reader_of_all, path=path, num_classes=num_classes, seed=0, num_epochs=1
+    )
+    if stream.has_record_files:
+        return check_dataset(
+            list(map(glob.escape, stream.files)), reader.label_map_path
+        )
+    names = _class_names(reader.label_map_path)
+    summary = Summary(num_objects=dict.fromkeys(names.values(), 0))
+    for record, entry in zip(
+        stream.all_records(), stream.images.entries, strict=True
+    ):
+        fault = stream.describe_fault(*record, options)
+        if fault:
+            summary.problems.append(fault)
+            continue
+        example = tf.train.Example.FromString(entry.annotations)
+        _count(
+            example.features.feature,
+            names,
+            options.class_rules.text_to_id,
+            summary,
+        )
+    return summary
+
+
+def _class_names(label_map_path: str) -> dict[int, str]:
+    categories = label_map_util.create_categories_from_labelmap(label_map_path)
+    return {item["id"]: item["name"] for item in categories}
 
 
 def _records(path: str, problems: list[str]) -> Iterator[tuple[str, bytes]]:
@@ -156,16 +214,41 @@ def define_flags() -> None:
         "input_path", None, "Record files or a pattern; may be repeated."
     )
     flags.DEFINE_string("label_map_path", None, "Label map of the classes.")
-    flags.mark_flags_as_required(["input_path", "label_map_path"])
+    flags.DEFINE_string(
+        "pipeline_config_path",
+        None,
+        "Check what its readers read, in place of --input_path.",
+    )
 
 
 def main(_: list[str]) -> None:
-    summary = check_dataset(flags.FLAGS.input_path, flags.FLAGS.label_map_path)
-    summary.print()
-    if summary.problems:
-        raise errors.DataError(
-            f"{len(summary.problems)} problems, all named above"
+    args = flags.FLAGS
+    num_problems = 0
+    for summary in _summaries(args):
+        summary.print()
+        num_problems += len(summary.problems)
+    if num_problems:
+        raise errors.DataError(f"{num_problems} problems, all named above")
+
+
+def _summaries(args: flags.FlagValues) -> Iterator[Summary]:
+    if bool(args.pipeline_config_path) == bool(args.input_path):
+        raise errors.ConfigError(
+            "expected --input_path with --label_map_path, or"
+            " --pipeline_config_path"
         )
+    if args.input_path:
+        if not args.label_map_path:
+            raise errors.ConfigError("--label_map_path: is missing")
+        yield check_dataset(args.input_path, args.label_map_path)
+        return
+    pipeline = config_util.read_pipeline_config(args.pipeline_config_path)
+    readers = {"train_input_reader": pipeline.train_input_reader}
+    for index, reader in enumerate(pipeline.eval_input_reader):
+        readers[f"eval_input_reader[{index}]"] = reader
+    for path, reader in readers.items():
+        print(f"{path}:")
+        yield check_reader(reader, path, pipeline.model.ssd.num_classes)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,10 @@
+import subprocess
+import sys
+
 import pytest
 
 from object_detection.core import errors
-from object_detection.data_decoders import sample_records
+from object_detection.data_decoders import sample_image_sets, sample_records
 from object_detection.dataset_tools import check_dataset
 
 BOXES = [(0.1, 0.2, 0.5, 0.9), (0.0, 0.0, 0.3, 0.2)]
@@ -86,3 +89,44 @@ def test_no_record_and_no_file(tmp_path, label_map):
     assert "no record" in problem
     with pytest.raises(errors.ConfigError, match="matches no file"):
         check_dataset.check_dataset([f"{tmp_path}/x*"], label_map)
+
+
+def test_readers_of_a_config(tmp_path):
+    images = sample_image_sets.make_images(5)
+    label_map = sample_image_sets.write_label_map(tmp_path)
+    voc = sample_image_sets.write_voc(tmp_path / "voc", images)
+    txt = sample_image_sets.write_txt(tmp_path / "txt", images)
+    cut = voc / "JPEGImages/000002.jpg"
+    cut.write_bytes(cut.read_bytes()[:-200])
+    (voc / "Annotations/000004.xml").write_text("<annotation>")
+    readers = [
+        f'label_map_path: "{label_map}" '
+        + sample_image_sets.reader_text(kind, folder)
+        for kind, folder in (("voc", voc), ("txt", txt))
+    ]
+    config = tmp_path / "ssd.config"
+    config.write_text(
+        f"""model {{ ssd {{ num_classes: 3 }} }}
+        train_input_reader {{ {readers[0]} }}
+        eval_input_reader {{ {readers[1]} }}"""
+    )
+    module = "object_detection.dataset_tools.check_dataset"
+    done = subprocess.run(
+        [sys.executable, "-m", module, f"--pipeline_config_path={config}"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 3
+    assert done.stderr.endswith("ERROR: 2 problems, all named above\n")
+    lines = done.stdout.splitlines()
+    assert lines[0] == "train_input_reader:"
+    assert lines[1].startswith(f"{cut} ({voc}/Annotations/000002.xml): image/")
+    assert lines[2].startswith(f"{voc}/Annotations/000004.xml: not XML: ")
+    assert lines[3:] == [
+        "3 images, 1 of them without an object, 3 objects "
+        "(cat 1, dog 1, toothbrush 1)",
+        "eval_input_reader[0]:",
+        "5 images, 1 of them without an object, 6 objects "
+        "(cat 2, dog 2, toothbrush 2)",
+    ]
