@@ -16,6 +16,7 @@ from object_detection.core import errors
 _COCO_PREFIX = "DetectionBoxes_"
 _MAP_OF_OTHER_SETS = "_Precision/mAP@"
 _PER_CATEGORY = "PerformanceByCategory"
+_UNITS = {"infer_throughput": "images/s", "train_throughput": "images/s"}
 
 
 class DLLogger:
@@ -33,9 +34,12 @@ class DLLogger:
         """Says what a metric is, such as its unit."""
         self._write("METADATA", {"metric": metric, "metadata": metadata})
 
-    def log(self, data: Mapping[str, Any], step: Sequence[int] = ()) -> None:
+    def log(
+        self, data: Mapping[str, Any], step: Sequence[int] | str = ()
+    ) -> None:
         """Reports values; an empty step means the whole run."""
-        self._write("LOG", {"step": list(step), "data": dict(data)})
+        step = step if isinstance(step, str) else list(step)
+        self._write("LOG", {"step": step, "data": dict(data)})
 
     def _write(self, line_type: str, content: Mapping[str, Any]) -> None:
         if self._file is None:
@@ -52,12 +56,20 @@ class DLLogger:
         self._file.flush()
 
 
-def setup_dllogger(filename: str, *, is_main_process: bool = True) -> DLLogger:
+def setup_dllogger(
+    filename: str,
+    *,
+    is_main_process: bool = True,
+    units: Mapping[str, str | None] = _UNITS,
+    flag: str = "--raport_file",
+) -> DLLogger:
     """Starts a new report with the units of its metrics.
 
     Args:
         filename: the report, overwritten; empty for none.
         is_main_process: only the main process writes.
+        units: by metric; None for a number without one.
+        flag: that names the file, for errors.
 
     Raises:
         ConfigError: the file cannot be written.
@@ -68,12 +80,11 @@ def setup_dllogger(filename: str, *, is_main_process: bool = True) -> DLLogger:
             file = open(filename, "w", encoding="utf-8")  # noqa: SIM115
         except OSError as error:
             raise errors.ConfigError(
-                f"--raport_file {filename}: cannot be written "
-                f"({error.strerror})"
+                f"{flag} {filename}: cannot be written ({error.strerror})"
             ) from error
     logger = DLLogger(file)
-    for metric in ("infer_throughput", "train_throughput"):
-        logger.metadata(metric, {"unit": "images/s"})
+    for metric, unit in units.items():
+        logger.metadata(metric, {"unit": unit})
     return logger
 
 

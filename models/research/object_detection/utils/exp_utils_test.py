@@ -40,6 +40,20 @@ def test_a_value_is_a_line(tmp_path):
     assert {"timestamp", "elapsedtime", "datetime"} <= set(line)
 
 
+def test_a_report_with_other_units_and_steps(tmp_path):
+    path = tmp_path / "summary.json"
+    report = exp_utils.setup_dllogger(
+        str(path), units={"time": "s", "mAP": None}
+    )
+    report.log({"epochs": 65}, "PARAMETER")
+    report.log({"loss": 2.5}, (3, 20))
+    found = lines(path)
+    assert [line["metadata"]["unit"] for line in found[:2]] == ["s", None]
+    assert [line["step"] for line in found[2:]] == ["PARAMETER", [3, 20]]
+    with pytest.raises(errors.ConfigError, match="^--json x/y: cannot be"):
+        exp_utils.setup_dllogger("x/y", flag="--json")
+
+
 @pytest.mark.parametrize(
     "settings",
     [{"filename": ""}, {"filename": "r.json", "is_main_process": False}],
