@@ -1,26 +1,20 @@
 """A detector for use: images in, boxes with classes and scores out.
 
-    detector = Detector.from_checkpoint("runs/ssd320/model.ckpt-100000")
-    found = detector(["street.jpg", array_HW3])
-    found[0].best(min_score=0.5).boxes_px()
-
-Images are decoded and resized on other threads, ahead of the network, which
-gets batches of one size.
+detector = Detector.from_checkpoint("runs/ssd320/model.ckpt-100000")
+found = detector(["street.jpg", array_HW3])
+found[0].best(min_score=0.5).boxes_px()
 """
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from object_detection.core import errors
-from object_detection.core.standard_fields import (
-    DetectionResultFields as Fields,
-)
 from object_detection.inference import (
-    ahead,
     detection_functions,
+    detection_stream,
     image_files,
     model_loading,
 )
@@ -28,83 +22,11 @@ from object_detection.utils import label_map_util
 
 DEFAULT_BATCH_SIZE = 8
 
-CategoryIndex = Mapping[int, Mapping[str, Any]]
+# What outside code gets from here, and gives.
+Detections = detection_stream.Detections
+Job = detection_stream.Job
+Outcome = detection_stream.Outcome
 Image = np.ndarray | bytes | str | os.PathLike[str]
-
-
-class Detections(NamedTuple):
-    """What was found in one image, best first.
-
-    Attributes:
-        boxes: float32 [N, 4] yxyx, normalised to the image.
-        scores: float32 [N].
-        classes: int64 [N], ids of the label map, from 1.
-        size_px: height and width of the image.
-    """
-
-    boxes: np.ndarray
-    scores: np.ndarray
-    classes: np.ndarray
-    size_px: tuple[int, int]
-
-    def boxes_px(self) -> np.ndarray:
-        """Returns float32 [N, 4], the boxes in pixels of the image."""
-        return self.boxes * np.float32(np.tile(self.size_px, 2))
-
-    def best(
-        self, min_score: float = 0.0, max_boxes: int | None = None
-    ) -> "Detections":
-        """Returns those that score at least so much, and so many at most."""
-        rows = np.flatnonzero(self.scores >= min_score)[:max_boxes]
-        return Detections(
-            self.boxes[rows],
-            self.scores[rows],
-            self.classes[rows],
-            self.size_px,
-        )
-
-
-class Job(NamedTuple):
-    """An image to detect in.
-
-    Attributes:
-        source: what it is; handed back.
-        load: gives its pixels, uint8 [H, W, 3]; called on another thread. It
-            raises DataError for an image that cannot be read.
-    """
-
-    source: Any
-    load: Callable[[], np.ndarray]
-
-
-class Outcome(NamedTuple):
-    """What became of a job.
-
-    Attributes:
-        source: of the job.
-        detections: what was found, None after a fault.
-        fault: why the image could not be read, or None.
-        image: uint8 [H, W, 3], where images are kept.
-        raw: float32 [A, K + code size], where it was asked for: see
-            `DetectionModule.raw`.
-    """
-
-    source: Any
-    detections: Detections | None
-    fault: str | None
-    image: np.ndarray | None = None
-    raw: np.ndarray | None = None
-
-
-class _Loaded(NamedTuple):
-    """An image on its way to the network."""
-
-    source: Any
-    fault: str | None
-    size_px: tuple[int, int] = (0, 0)
-    resized: np.ndarray | None = None
-    true_shape: np.ndarray | None = None
-    image: np.ndarray | None = None
 
 
 class Detector:
@@ -112,27 +34,38 @@ class Detector:
 
     Args:
         functions: of a model.
-        category_index: class id to a mapping with its 'name'; empty where
-            they are not known.
+        label_map_path: None where classes have no names.
         batch_size: images that the network gets at a time.
 
     Attributes:
-        category_index: as given.
+        label_map_path: as given.
         batch_size: as given.
+        category_index: class id to a mapping with its 'name'; empty where
+            they have none.
+
+    Raises:
+        ConfigError: the label map cannot be read, or there is no batch.
     """
 
     def __init__(
         self,
         functions: detection_functions.DetectionFunctions,
-        category_index: CategoryIndex,
+        label_map_path: str | None = None,
         batch_size: int = DEFAULT_BATCH_SIZE,
     ) -> None:
         if batch_size < 1:
             raise errors.ConfigError(
                 f"batch_size: must be at least 1, got {batch_size}"
             )
-        self.category_index = category_index
         self.batch_size = batch_size
+        self.label_map_path = label_map_path
+        self.category_index: Mapping[int, Mapping[str, Any]] = {}
+        if label_map_path is not None:
+            self.category_index = (
+                label_map_util.create_category_index_from_labelmap(
+                    label_map_path
+                )
+            )
         self._functions = functions
 
     @classmethod
@@ -205,7 +138,7 @@ class Detector:
         )
         return cls(
             detection_functions.of_module(loaded.module),
-            _category_index(label_map_path),
+            label_map_path,
             batch_size,
         )
 
@@ -230,8 +163,7 @@ class Detector:
             ConfigError: the label map cannot be read.
         """
         functions, label_map_found = detection_functions.load(path)
-        categories = _category_index(label_map_path or label_map_found)
-        return cls(functions, categories, batch_size)
+        return cls(functions, label_map_path or label_map_found, batch_size)
 
     def class_name(self, class_id: int) -> str:
         """Returns the name of a class, or a text with its number."""
@@ -286,97 +218,10 @@ class Detector:
         Raises:
             ConfigError: `with_raw` is asked of a model that cannot.
         """
-        if with_raw and self._functions.raw is None:
-            raise errors.ConfigError(
-                "raw predictions: this model does not give them; expected a "
-                "checkpoint, or a SavedModel exported here"
-            )
-        loaded = ahead.run(
-            lambda job: self._load(job, keeps_images),
-            jobs,
-            num_threads=ahead.NUM_THREADS,
-            num_ahead=2 * self.batch_size + ahead.NUM_THREADS,
+        stream = detection_stream.DetectionStream(
+            self._functions, self.batch_size, keeps_images, with_raw
         )
-        # While what was found in a batch is used, the next is computed.
-        for outcomes in ahead.run(
-            lambda batch: self._detect(batch, with_raw),
-            self._batches(loaded),
-            num_threads=1,
-            num_ahead=1,
-        ):
-            yield from outcomes
-
-    def _load(self, job: Job, keeps_image: bool) -> _Loaded:
-        try:
-            image = job.load()
-        except errors.DataError as error:
-            return _Loaded(job.source, str(error))
-        resized, true_shape = self._functions.resize(image)
-        return _Loaded(
-            job.source,
-            None,
-            image.shape[:2],
-            resized,
-            true_shape,
-            image if keeps_image else None,
-        )
-
-    def _batches(self, loaded: Iterable[_Loaded]) -> Iterator[list[_Loaded]]:
-        """Yields images until a batch is full; faults go with them."""
-        batch: list[_Loaded] = []
-        num_images = 0
-        for one in loaded:
-            batch.append(one)
-            num_images += one.fault is None
-            if num_images == self.batch_size:
-                yield batch
-                batch, num_images = [], 0
-        if batch:
-            yield batch
-
-    def _detect(self, batch: list[_Loaded], with_raw: bool) -> list[Outcome]:
-        rows_of_size: dict[tuple[int, ...], list[int]] = {}
-        for row, one in enumerate(batch):
-            if one.fault is None:
-                rows_of_size.setdefault(one.resized.shape, []).append(row)
-        outcomes = [Outcome(one.source, None, one.fault) for one in batch]
-        for rows in rows_of_size.values():
-            resized = self._stacked([batch[row].resized for row in rows])
-            shapes = self._stacked([batch[row].true_shape for row in rows])
-            found = self._functions.detect(resized, shapes)
-            raw = self._functions.raw(resized, shapes) if with_raw else None
-            for place, row in enumerate(rows):
-                outcomes[row] = outcomes[row]._replace(
-                    detections=_of_image(found, place, batch[row].size_px),
-                    image=batch[row].image,
-                    raw=None if raw is None else raw[place],
-                )
-        return outcomes
-
-    def _stacked(self, arrays: list[np.ndarray]) -> np.ndarray:
-        """Joins arrays; a last batch is filled up, to be traced only once."""
-        missing = self.batch_size - len(arrays)
-        if self._functions.has_static_size and missing > 0:
-            arrays = arrays + [arrays[-1]] * missing
-        return np.stack(arrays)
-
-
-def _category_index(label_map_path: str | None) -> CategoryIndex:
-    if label_map_path is None:
-        return {}
-    return label_map_util.create_category_index_from_labelmap(label_map_path)
-
-
-def _of_image(
-    found: Mapping[str, np.ndarray], place: int, size_px: tuple[int, int]
-) -> Detections:
-    num = int(found[Fields.num_detections][place])
-    return Detections(
-        boxes=found[Fields.detection_boxes][place, :num],
-        scores=found[Fields.detection_scores][place, :num],
-        classes=found[Fields.detection_classes][place, :num].astype(np.int64),
-        size_px=size_px,
-    )
+        return stream.run(jobs)
 
 
 def _loader(image: Image) -> Callable[[], np.ndarray]:

@@ -40,7 +40,7 @@ def make(batch_size=2, has_static_size=True):
         return functions.detect(images, true_shapes)
 
     made = detector.Detector(
-        functions._replace(detect=detect), {2: {"name": "dog"}}, batch_size
+        functions._replace(detect=detect), batch_size=batch_size
     )
     return made, sizes
 
@@ -108,7 +108,7 @@ def test_images_and_raw_predictions_are_kept_when_asked_for():
 
 def test_raw_predictions_need_a_model_that_gives_them():
     functions = sample_functions.make()._replace(raw=None)
-    made = detector.Detector(functions, {})
+    made = detector.Detector(functions)
     with pytest.raises(errors.ConfigError, match="does not give them"):
         list(made.stream([], with_raw=True))
 
@@ -135,10 +135,12 @@ def test_what_is_no_image_is_named(tmp_path):
         made([np.zeros((4, 5))])
 
 
-def test_names_of_classes():
-    made, _ = make()
+def test_names_of_classes(tmp_path):
+    path = tmp_path / "map.pbtxt"
+    path.write_text("item { id: 2 name: 'dog' }")
+    made = detector.Detector(sample_functions.make(), str(path))
     assert made.class_name(2) == "dog"
-    assert made.class_name(7) == "class 7"
+    assert made.class_name(np.int64(7)) == "class 7"
 
 
 def test_a_batch_has_at_least_one_image():

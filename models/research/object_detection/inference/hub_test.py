@@ -1,12 +1,18 @@
 """Tests of detectors by name and of the helpers around them."""
 
+import pathlib
 import shutil
 
 import numpy as np
 import pytest
 
 from object_detection.core import errors
-from object_detection.inference import detector, hub, sample_detector
+from object_detection.inference import (
+    detector,
+    hub,
+    model_loading,
+    sample_detector,
+)
 
 
 def found(count):
@@ -86,3 +92,10 @@ def test_names_of_coco():
 def test_an_input_that_is_not_there_is_named(tmp_path):
     with pytest.raises(errors.DataError, match="no.jpg: cannot be read: No"):
         hub.prepare_input(str(tmp_path / "no.jpg"))
+
+
+@pytest.mark.parametrize("name", sorted(set(hub.CONFIG_NAMES.values())))
+def test_every_network_has_a_config_that_can_be_used(name):
+    path = pathlib.Path(hub.default_config_dir()) / name
+    configs = model_loading.read_configs(str(path))
+    assert model_loading.find_label_map(configs) is not None

@@ -25,18 +25,16 @@ import contextlib
 import json
 import os
 import sys
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterator
+from typing import Any
 
-import rich.console
-import rich.progress
 import tensorflow as tf
 from absl import flags, logging
 
 from object_detection.core import errors
 from object_detection.inference import (
     detection_outputs,
+    detection_run,
     detector,
     drawn_images,
     image_sources,
@@ -50,23 +48,6 @@ OUTPUTS = ("images", "json", "voc", "txt")
 BAD_IMAGES_NAME = "bad_images.json"
 
 _MAX_NAMED_IMAGES = 20
-
-
-class Summary(NamedTuple):
-    """What was done.
-
-    Attributes:
-        num_images: that were detected in.
-        num_detections: that were written.
-        images_per_second: from the second batch on, outputs included; 0 if
-            there was one alone.
-        bad_images: path and reason of each that could not be read.
-    """
-
-    num_images: int
-    num_detections: int
-    images_per_second: float
-    bad_images: list[tuple[str, str]]
 
 
 def define_flags() -> None:
@@ -167,7 +148,7 @@ def main(arguments: list[str]) -> None:
     _check_outputs()
     model = load_detector()
     with contextlib.ExitStack() as stack:
-        summary = detect(
+        summary = detection_run.detect(
             model,
             sources,
             [stack.enter_context(output) for output in _outputs(model)],
@@ -224,80 +205,6 @@ def load_detector() -> detector.Detector:
     )
 
 
-def detect(
-    model: detector.Detector,
-    sources: Sequence[image_sources.ImageSource],
-    outputs: Sequence[detection_outputs.Add],
-    *,
-    min_score: float = 0.0,
-    max_boxes: int | None = None,
-    keeps_images: bool = False,
-    with_raw: bool = False,
-) -> Summary:
-    """Detects in all images and gives what was found to the outputs.
-
-    Args:
-        model: the detector.
-        sources: the images.
-        outputs: from `detection_outputs` and `drawn_images`.
-        min_score: only detections that score at least so much.
-        max_boxes: at most so many boxes an image.
-        keeps_images: whether outputs need the images.
-        with_raw: whether outputs need what the network said of every anchor.
-    """
-    bad_images: list[tuple[str, str]] = []
-    num_images = num_detections = 0
-    first_batch_seconds = None
-    for outcome in model.stream(
-        _jobs(sources, bad_images), keeps_images=keeps_images, with_raw=with_raw
-    ):
-        item: image_sources.ImageItem = outcome.source
-        if outcome.fault is not None:
-            bad_images.append((item.path, outcome.fault))
-            continue
-        best = outcome.detections.best(min_score, max_boxes)
-        for add in outputs:
-            add(item, outcome._replace(detections=best))
-        num_images += 1
-        num_detections += len(best.scores)
-        if num_images == model.batch_size:
-            first_batch_seconds = time.perf_counter()
-    images_per_second = 0.0
-    if first_batch_seconds is not None:
-        seconds = time.perf_counter() - first_batch_seconds
-        images_per_second = (num_images - model.batch_size) / seconds
-    return Summary(num_images, num_detections, images_per_second, bad_images)
-
-
-def _jobs(
-    sources: Sequence[image_sources.ImageSource],
-    bad_images: list[tuple[str, str]],
-) -> Iterator[detector.Job]:
-    """Yields the images behind a progress bar; an id may appear once."""
-    counts = [source.num_images for source in sources]
-    path_of_id: dict[str, str] = {}
-    console = rich.console.Console(file=sys.stderr)
-    items = (item for source in sources for item in source.items())
-    for item in rich.progress.track(
-        items,
-        description="detecting",
-        total=None if None in counts else sum(counts),
-        console=console,
-        disable=not console.is_terminal,
-    ):
-        first_path = path_of_id.setdefault(item.image_id, item.path)
-        if first_path != item.path:
-            bad_images.append(
-                (
-                    item.path,
-                    f"has the name of {first_path}, {item.image_id!r}: detect "
-                    "in it apart",
-                )
-            )
-            continue
-        yield detector.Job(item, item.load)
-
-
 def _check_outputs() -> None:
     for name in FLAGS.outputs:
         if name not in OUTPUTS:
@@ -328,7 +235,7 @@ def _outputs(
     if "json" in FLAGS.outputs:
         yield detection_outputs.coco_json(
             os.path.join(directory, detection_outputs.COCO_JSON_NAME),
-            _category_ids(names),
+            _category_ids(model),
         )
     if "voc" in FLAGS.outputs:
         yield detection_outputs.voc_files(directory, names, model.class_name)
@@ -340,20 +247,19 @@ def _outputs(
         yield drawn_images.drawn_images(directory, model.class_name)
 
 
-def _category_ids(names: Mapping[int, str]) -> dict[int, int]:
+def _category_ids(model: detector.Detector) -> dict[int, int]:
     path = FLAGS.category_label_map_path
     if path is None:
         return {}
-    id_of_name = label_map_util.class_text_to_id(path)
-    missing = [name for name in names.values() if name not in id_of_name]
-    if missing:
+    if model.label_map_path is None:
         raise errors.ConfigError(
-            f"--category_label_map_path: {path} has no class {missing[0]!r}"
+            "--category_label_map_path: classes are found by name, but the "
+            "model has no label map; add --label_map_path"
         )
-    return {id_: id_of_name[name] for id_, name in names.items()}
+    return label_map_util.map_ids(model.label_map_path, path)
 
 
-def _report_bad_images(summary: Summary) -> None:
+def _report_bad_images(summary: detection_run.Summary) -> None:
     """Names what could not be read.
 
     Raises:

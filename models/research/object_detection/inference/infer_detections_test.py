@@ -12,6 +12,7 @@ import tensorflow as tf
 from PIL import Image
 
 from object_detection.inference import (
+    detection_run,
     detector,
     image_sources,
     infer_detections,
@@ -46,8 +47,8 @@ def bad(name):
 
 def run(sources, **settings):
     found = []
-    made = detector.Detector(sample_functions.make(), {}, batch_size=2)
-    summary = infer_detections.detect(
+    made = detector.Detector(sample_functions.make(), batch_size=2)
+    summary = detection_run.detect(
         made,
         sources,
         [lambda item, outcome: found.append((item.image_id, outcome))],
@@ -207,7 +208,7 @@ BAD_FLAGS = {
     "--dump_predictions: needs --output_dir": [
         *("a.png", "--dump_predictions", "--output_tfrecord_path=y")
     ],
-    "--category_label_map_path: model/label_map.pbtxt has no class": [
+    "model/label_map.pbtxt: has no class 'n1'": [
         *(OUT, "a.png", "--checkpoint=model", "--label_map_path=l.pbtxt"),
         "--category_label_map_path=model/label_map.pbtxt",
     ],
