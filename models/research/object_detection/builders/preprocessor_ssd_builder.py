@@ -5,6 +5,7 @@ from typing import Any
 
 from object_detection.builders import preprocessor_fields as fields
 from object_detection.preprocessing import (
+    channel_permutation,
     examples,
     expand,
     iou_crop,
@@ -110,7 +111,7 @@ def _photometric_distortion(
 def _random_channel_permutation(
     config: preprocessor_pb2.RandomChannelPermutation,
 ) -> examples.Step:
-    return photometric.make_random_channel_permutation(
+    return channel_permutation.make_random_channel_permutation(
         fields.number(config, "probability", fields.SHARE)
     )
 

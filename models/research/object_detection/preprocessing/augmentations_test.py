@@ -11,6 +11,7 @@ from object_detection.preprocessing import (
     augment_boxes,
     augment_colors,
     augment_images,
+    channel_permutation,
     examples,
     photometric,
 )
@@ -44,7 +45,7 @@ STEPS = {
         photometric.make_photometric_distortion(
             photometric.PhotometricDistortion(0.9, 20, (0.7, 1.2))
         ),
-        photometric.make_random_channel_permutation(),
+        channel_permutation.make_random_channel_permutation(),
     )
 }
 CERTAIN = {

@@ -1,20 +1,19 @@
-"""Colour distortions of the SSD family, which wait until an image is decoded.
+"""The colour distortion of the SSD family, which waits for the decoding.
 
-All values are in 0..255. Images of bytes stay such, rounded at the end of a
-step; those of floats stay floats.
+All values are in 0..255. Images of bytes stay such, rounded at the end; those
+of floats stay floats.
 """
 
 import dataclasses
 import enum
 from typing import NamedTuple
 
-import numpy as np
 import tensorflow as tf
 
 from object_detection.core import standard_fields
 from object_detection.preprocessing import (
     augment_colors,
-    canvas,
+    color_matrices,
     draws,
     examples,
     pad,
@@ -27,12 +26,6 @@ Range = tuple[float, float]
 _SAME: Range = (1.0, 1.0)
 _MIDDLE_GRAY = 128.0
 _TURN_DEGREES = 360.0
-
-# Luma, and the two axes of colour that hue turns in (NTSC).
-_YIQ_OF_RGB = np.array(
-    [[0.299, 0.587, 0.114], [0.596, -0.274, -0.322], [0.211, -0.523, 0.312]]
-)
-_RGB_OF_YIQ = np.linalg.inv(_YIQ_OF_RGB)
 
 
 class Order(enum.Enum):
@@ -117,14 +110,18 @@ class PhotometricDistortion:
 
 
 class _Amounts(NamedTuple):
-    """Scalars float32 of one image; 1, or 0, changes nothing."""
+    """Scalars float32 of one image; 1, or 0, changes nothing.
 
-    brightness_factor: tf.Tensor
-    brightness_delta: tf.Tensor
-    early_contrast_factor: tf.Tensor
-    late_contrast_factor: tf.Tensor
-    saturation_factor: tf.Tensor
-    hue_turns: tf.Tensor
+    What never changes anything is a plain number, for which nothing is
+    computed.
+    """
+
+    brightness_factor: tf.Tensor | float
+    brightness_delta: tf.Tensor | float
+    early_contrast_factor: tf.Tensor | float
+    late_contrast_factor: tf.Tensor | float
+    saturation_factor: tf.Tensor | float
+    hue_turns: tf.Tensor | float
 
 
 def make_photometric_distortion(
@@ -142,7 +139,7 @@ def make_photometric_distortion(
             image = examples.pixels(image)
         changed = examples.change_colors(
             image,
-            lambda pixels: _as_floats(
+            lambda pixels: color_matrices.as_floats(
                 pixels, lambda colors: _distort(colors, distortion, amounts)
             ),
             needs_rgb=True,
@@ -152,74 +149,40 @@ def make_photometric_distortion(
     return photometric_distortion
 
 
-def make_random_channel_permutation(probability: float = 0.5) -> examples.Step:
-    """Returns a step that puts the three colours into another order.
-
-    Args:
-        probability: that an order is drawn, each of the six as likely.
-
-    Raises:
-        ValueError: `probability` is not in [0, 1].
-    """
-    examples.check_shares(probability=probability)
-
-    def random_channel_permutation(
-        example: examples.Example, seed: tf.Tensor
-    ) -> examples.Example:
-        keys_4 = tf.random.stateless_uniform([4], seed)
-        order_3 = tf.argsort(keys_4[1:])
-        # A product with zeros and ones is exact and faster than a gather.
-        matrix_33 = tf.one_hot(order_3, 3, axis=0)
-
-        def permute(pixels: tf.Tensor) -> tf.Tensor:
-            return tf.cond(
-                keys_4[0] < probability,
-                lambda: _as_floats(pixels, lambda c: _mix(c, matrix_33)),
-                lambda: pixels,
-            )
-
-        changed = examples.change_colors(
-            example[Fields.image], permute, needs_rgb=True
-        )
-        return {**example, Fields.image: changed}
-
-    return random_channel_permutation
-
-
 def _draw(distortion: PhotometricDistortion, seed: tf.Tensor) -> _Amounts:
     # One draw of all is much faster than one of each.
     shares_10 = tf.random.stateless_uniform([10], seed)
     is_drawn_4 = shares_10[:4] < distortion.probability
-    hue_turns = distortion.max_hue_delta_degrees / _TURN_DEGREES
-    low_4, high_4 = np.float32(
-        [
-            distortion.brightness_factors,
-            distortion.contrast_factors,
-            distortion.saturation_factors,
-            (-hue_turns, hue_turns),
-        ]
-    ).T
-    brightness, contrast, saturation, hue = tf.unstack(
-        tf.where(
-            is_drawn_4,
-            low_4 + (high_4 - low_4) * shares_10[4:8],
-            tf.constant([1.0, 1.0, 1.0, 0.0]),
-        )
-    )
-    max_delta = distortion.max_brightness_delta
-    delta = (
-        draws.whole_number_below(2 * max_delta + 1, shares_10[8]) - max_delta
-    )
-    is_late = distortion.order == Order.RANDOM_CONTRAST and shares_10[9] < 0.5
+
+    def factor(step: int, factors: Range) -> tf.Tensor | float:
+        if factors == _SAME:
+            return 1.0
+        low, high = factors
+        drawn = low + (high - low) * shares_10[4 + step]
+        return tf.where(is_drawn_4[step], drawn, 1.0)
+
+    contrast = factor(1, distortion.contrast_factors)
+    early, late = contrast, 1.0
+    if distortion.order == Order.RANDOM_CONTRAST and tf.is_tensor(contrast):
+        is_late = shares_10[9] < 0.5
+        early = tf.where(is_late, 1.0, contrast)
+        late = tf.where(is_late, contrast, 1.0)
+    delta, turns = 0.0, 0.0
+    if distortion.max_brightness_delta:
+        limit = distortion.max_brightness_delta
+        drawn = draws.whole_number_below(2 * limit + 1, shares_10[8]) - limit
+        delta = tf.where(is_drawn_4[0], tf.cast(drawn, tf.float32), 0.0)
+    if distortion.max_hue_delta_degrees:
+        limit = distortion.max_hue_delta_degrees / _TURN_DEGREES
+        drawn = (2 * shares_10[7] - 1) * limit
+        turns = tf.where(is_drawn_4[3], drawn, 0.0)
     return _Amounts(
-        brightness_factor=brightness,
-        brightness_delta=tf.where(
-            is_drawn_4[0], tf.cast(delta, tf.float32), 0.0
-        ),
-        early_contrast_factor=tf.where(is_late, 1.0, contrast),
-        late_contrast_factor=tf.where(is_late, contrast, 1.0),
-        saturation_factor=saturation,
-        hue_turns=hue,
+        brightness_factor=factor(0, distortion.brightness_factors),
+        brightness_delta=delta,
+        early_contrast_factor=early,
+        late_contrast_factor=late,
+        saturation_factor=factor(2, distortion.saturation_factors),
+        hue_turns=turns,
     )
 
 
@@ -227,55 +190,59 @@ def _distort(
     colors: tf.Tensor, distortion: PhotometricDistortion, amounts: _Amounts
 ) -> tf.Tensor:
     """Changes float32 [h, w, 3] colours."""
-
-    def brightness(colors: tf.Tensor) -> tf.Tensor:
-        return _scale_and_shift(
-            colors, amounts.brightness_factor, amounts.brightness_delta
-        )
-
-    def contrast(colors: tf.Tensor, factor: tf.Tensor) -> tf.Tensor:
-        shift = _center(distortion, colors) * (1.0 - factor)
-        return _scale_and_shift(colors, factor, shift)
-
-    def contrast_and_brightness(colors: tf.Tensor) -> tf.Tensor:
-        factor = amounts.early_contrast_factor
-        shift = _center(distortion, colors) * (1.0 - factor)
-        return _scale_and_shift(
-            colors,
-            amounts.brightness_factor * factor,
-            amounts.brightness_factor * shift + amounts.brightness_delta,
-        )
-
+    scale, delta = amounts.brightness_factor, amounts.brightness_delta
     if distortion.order == Order.BRIGHTNESS_LAST:
-        return contrast_and_brightness(_color(colors, distortion, amounts))
-    colors = brightness(colors)
-    colors = contrast(colors, amounts.early_contrast_factor)
+        colors = _color(colors, distortion, amounts)
+        factor = amounts.early_contrast_factor
+        shift = _contrast_shift(colors, factor, distortion)
+        return _scale_and_shift(colors, scale * factor, scale * shift + delta)
+    colors = _scale_and_shift(colors, scale, delta)
+    colors = _contrast(colors, amounts.early_contrast_factor, distortion)
     colors = _color(colors, distortion, amounts)
-    if distortion.order == Order.RANDOM_CONTRAST:
-        colors = contrast(colors, amounts.late_contrast_factor)
-    return colors
+    return _contrast(colors, amounts.late_contrast_factor, distortion)
 
 
-def _center(
-    distortion: PhotometricDistortion, colors: tf.Tensor
+def _contrast(
+    colors: tf.Tensor,
+    factor: tf.Tensor | float,
+    distortion: PhotometricDistortion,
+) -> tf.Tensor:
+    shift = _contrast_shift(colors, factor, distortion)
+    return _scale_and_shift(colors, factor, shift)
+
+
+def _contrast_shift(
+    colors: tf.Tensor,
+    factor: tf.Tensor | float,
+    distortion: PhotometricDistortion,
 ) -> tf.Tensor | float:
-    if distortion.contrast_center == ContrastCenter.BLACK:
+    """What is added after the factor so that the centre stays."""
+    is_black = distortion.contrast_center == ContrastCenter.BLACK
+    if is_black or not tf.is_tensor(factor):
         return 0.0
     if distortion.contrast_center == ContrastCenter.MIDDLE_GRAY:
-        return _MIDDLE_GRAY
-    return tf.tensordot(
-        pad.mean_color(colors), tf.constant(_YIQ_OF_RGB[0], tf.float32), 1
+        return _MIDDLE_GRAY * (1.0 - factor)
+    luma = tf.tensordot(
+        pad.mean_color(colors), tf.constant(color_matrices.LUMA_OF_RGB), 1
     )
+    return luma * (1.0 - factor)
 
 
 def _scale_and_shift(
-    colors: tf.Tensor, scale: tf.Tensor, shift: tf.Tensor
+    colors: tf.Tensor, scale: tf.Tensor | float, shift: tf.Tensor | float
 ) -> tf.Tensor:
-    return tf.cond(
-        tf.equal(scale, 1.0) & tf.equal(shift, 0.0),
-        lambda: colors,
-        lambda: augment_colors.clip(colors * scale + shift),
-    )
+    if not tf.is_tensor(scale) and not tf.is_tensor(shift):
+        return colors
+
+    def change() -> tf.Tensor:
+        changed = colors * scale if tf.is_tensor(scale) else colors
+        if not tf.is_tensor(shift):
+            # No factor is negative.
+            return tf.minimum(changed, augment_colors.MAX_VALUE)
+        return augment_colors.clip(changed + shift)
+
+    is_same = tf.equal(scale, 1.0) & tf.equal(shift, 0.0)
+    return tf.cond(is_same, lambda: colors, change)
 
 
 def _color(
@@ -283,56 +250,28 @@ def _color(
 ) -> tf.Tensor:
     """Changes saturation and hue."""
     factor, turns = amounts.saturation_factor, amounts.hue_turns
-    is_saturation_same, is_hue_same = tf.equal(factor, 1.0), tf.equal(turns, 0)
     if distortion.color_model == ColorModel.YIQ:
+        if not tf.is_tensor(factor) and not tf.is_tensor(turns):
+            return colors
         return tf.cond(
-            is_saturation_same & is_hue_same,
+            tf.equal(factor, 1.0) & tf.equal(turns, 0.0),
             lambda: colors,
             lambda: augment_colors.clip(
-                _mix(colors, _yiq_matrix(factor, turns))
+                color_matrices.mix(colors, color_matrices.in_yiq(factor, turns))
             ),
         )
     # TensorFlow's kernels multiply with the values, so 0..255 does as well as
-    # the 0..1 that they are written for.
-    colors = tf.cond(
-        is_saturation_same,
-        lambda: colors,
-        lambda: augment_colors.clip(tf.image.adjust_saturation(colors, factor)),
-    )
-    return tf.cond(
-        is_hue_same,
-        lambda: colors,
-        lambda: augment_colors.clip(tf.image.adjust_hue(colors, turns)),
-    )
-
-
-def _yiq_matrix(factor: tf.Tensor, turns: tf.Tensor) -> tf.Tensor:
-    """float32 [3, 3] that a row of red, green and blue is multiplied with."""
-    angle = 2 * np.pi * turns
-    along, across = factor * tf.cos(angle), factor * tf.sin(angle)
-    # Out of I = red - cyan and Q = magenta - green, each turned to the other.
-    changed_33 = tf.stack(
-        [
-            tf.constant([1.0, 0.0, 0.0]),
-            tf.stack([0.0, along, -across]),
-            tf.stack([0.0, across, along]),
-        ]
-    )
-    to_yiq_33 = tf.constant(_YIQ_OF_RGB, tf.float32)
-    to_rgb_33 = tf.constant(_RGB_OF_YIQ, tf.float32)
-    return tf.transpose(to_rgb_33 @ changed_33 @ to_yiq_33)
-
-
-def _mix(colors: tf.Tensor, matrix_33: tf.Tensor) -> tf.Tensor:
-    """Multiplies each pixel, a row of three, with a matrix."""
-    mixed = tf.matmul(tf.reshape(colors, [-1, 3]), matrix_33)
-    return tf.reshape(mixed, tf.shape(colors))
-
-
-def _as_floats(pixels: tf.Tensor, change: canvas.PixelChange) -> tf.Tensor:
-    """Applies what is made for floats within 0..255 to bytes or floats."""
-    changed = change(tf.cast(pixels, tf.float32))
-    changed = tf.ensure_shape(changed, pixels.shape)
-    if pixels.dtype == tf.uint8:
-        changed = tf.cast(changed + 0.5, tf.uint8)
-    return changed
+    # the 0..1 that they are written for. They make nothing beyond 255.
+    if tf.is_tensor(factor):
+        colors = tf.cond(
+            tf.equal(factor, 1.0),
+            lambda: colors,
+            lambda: tf.image.adjust_saturation(colors, factor),
+        )
+    if tf.is_tensor(turns):
+        colors = tf.cond(
+            tf.equal(turns, 0.0),
+            lambda: colors,
+            lambda: tf.image.adjust_hue(colors, turns),
+        )
+    return colors

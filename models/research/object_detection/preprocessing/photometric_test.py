@@ -15,7 +15,6 @@ from object_detection.preprocessing.photometric import (
     Order,
     PhotometricDistortion,
     make_photometric_distortion,
-    make_random_channel_permutation,
 )
 from object_detection.preprocessing.sample_examples import (
     assert_uniform,
@@ -300,51 +299,10 @@ def test_only_a_mean_needs_all_pixels(center):
 
 def test_by_default_nothing_changes():
     np.testing.assert_array_equal(apply(PIXELS), PIXELS)
-    permute = make_random_channel_permutation(0.0)
-    result = permute(make_example(PIXELS), seed_of(0))
-    np.testing.assert_array_equal(result[Fields.image], PIXELS)
 
 
-@pytest.mark.parametrize("probability", [0.5, 1.0])
-def test_every_order_of_the_channels_is_as_likely(probability):
-    step = make_random_channel_permutation(probability)
-    pixels = draw_pixels(step, [[[10, 20, 30], [1, 2, 3]]], 1800)
-    orders = [tuple(order) for order in pixels[:, 0, 0] / 10]
-    counts = {
-        order: orders.count(order) / 1800
-        for order in itertools.permutations((1.0, 2.0, 3.0))
-    }
-    assert sum(counts.values()) == pytest.approx(1)
-    same = counts.pop((1.0, 2.0, 3.0))
-    assert abs(same - (1 - probability * 5 / 6)) < 0.06
-    for share in counts.values():
-        assert abs(share - probability / 6) < 0.045
-    np.testing.assert_allclose(pixels[:, 0, 1], pixels[:, 0, 0] / 10)
-
-
-def test_permuted_bytes_stay_exact():
-    every_value = np.arange(256, dtype=np.uint8)
-    image = np.stack([every_value, every_value[::-1], every_value // 2], -1)
-    step = make_random_channel_permutation(1.0)
-    seen = set()
-    for position in range(8):
-        given = make_example(image[np.newaxis])
-        result = step(given, seed_of(position))[Fields.image].numpy()[0]
-        assert result.dtype == np.uint8
-        (order,) = [
-            order
-            for order in itertools.permutations(range(3))
-            if (image[:, order] == result).all()
-        ]
-        seen.add(order)
-    assert len(seen) > 2
-
-
-@pytest.mark.parametrize(
-    "step",
-    [make_photometric_distortion(FULL), make_random_channel_permutation(1.0)],
-)
-def test_additional_channels_stay_and_gray_is_refused(step):
+def test_additional_channels_stay_and_gray_is_refused():
+    step = make_photometric_distortion(FULL)
     image = np.concatenate([PIXELS, PIXELS[..., :2] // 2], axis=-1)
     changed = step(make_example(image), seed_of(1))[Fields.image].numpy()
     np.testing.assert_array_equal(changed[..., 3:], image[..., 3:])
