@@ -279,3 +279,15 @@ def test_a_saved_model_that_is_no_detector(tmp_path):
     tf.saved_model.save(module, path, {"serving_default": module.detect})
     with pytest.raises(errors.CheckpointError, match=r"\['string'\].*lengths"):
         detection_functions.load(path)
+
+
+def test_the_network_computes_in_another_type(trained, tmp_path):
+    sample_detector.write(str(tmp_path))
+    half = detector.Detector.from_checkpoint(
+        str(tmp_path), compute_dtype="bfloat16"
+    )
+    image = random_image(60, 100)
+    (found,), (known,) = half([image]), trained([image])
+    assert found.scores.dtype == np.float32
+    np.testing.assert_allclose(found.scores[:5], known.scores[:5], atol=0.02)
+    assert np.abs(found.scores - known.scores).max() > 1e-5
