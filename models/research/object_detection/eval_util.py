@@ -14,7 +14,7 @@ import itertools
 import re
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -71,6 +71,8 @@ def evaluate(
     visualization: vis.VisualizationOptions | None = None,
     add_regularization_loss: bool = True,
     skip_images_with_crowds: bool = False,
+    look_at: Callable[[Sequence[detection_results.ImageResult]], None]
+    | None = None,
     stop: signals.StopRequest | None = None,
 ) -> Evaluation | None:
     """Detects in every image of a finite data set once, and measures.
@@ -91,6 +93,8 @@ def evaluate(
         add_regularization_loss: whether it is part of the total loss.
         skip_images_with_crowds: whether an image with a box that is marked as
             a crowd is left out, its losses too.
+        look_at: called in the main process with all images that count, in
+            their order, before they are measured.
         stop: looked at between batches; a stop ends the process.
 
     Returns:
@@ -128,6 +132,8 @@ def evaluate(
         )
     if not distributed.is_main_process():
         return None
+    if look_at is not None:
+        look_at(results)
     losses = {
         name: float(np.mean([result.losses[name] for result in results]))
         for name in results[0].losses
@@ -152,7 +158,12 @@ def evaluate(
     )
 
 
-def write(evaluation: Evaluation, directory: str, step: int) -> None:
+def write(
+    evaluation: Evaluation,
+    directory: str,
+    step: int,
+    summary_dir: str | None = None,
+) -> None:
     """Leaves an evaluation in a directory and in the log.
 
     Writes TensorBoard events, `evaluation-<step>.json`, and the pictures as
@@ -162,8 +173,9 @@ def write(evaluation: Evaluation, directory: str, step: int) -> None:
         evaluation: what `evaluate` returned.
         directory: `<model_dir>/eval`, made when it does not exist.
         step: number of training steps of the weights.
+        summary_dir: where the events go; None for `directory`.
     """
-    writer = summaries.SummaryWriter(directory)
+    writer = summaries.SummaryWriter(summary_dir or directory)
     writer.scalars(step, evaluation.metrics)
     writer.images(
         step,

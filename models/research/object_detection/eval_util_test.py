@@ -272,14 +272,16 @@ def test_pictures_are_of_the_first_images_in_proportion_of_the_original():
     assert evaluate(examples, config=config).pictures == []
 
 
-def test_what_is_written_reads_back(tmp_path, caplog):
+@pytest.mark.parametrize("summary_name", [None, "events"])
+def test_what_is_written_reads_back(tmp_path, caplog, summary_name):
     caplog.set_level("INFO")
+    summary_dir = summary_name and str(tmp_path / summary_name)
     directory = tmp_path / "eval"
     config = eval_pb2.EvalConfig(
         num_visualizations=2, include_metrics_per_category=True
     )
     evaluation = evaluate(random_examples(4), 3, config=config)
-    eval_util.write(evaluation, str(directory), step=120)
+    eval_util.write(evaluation, str(directory), 120, summary_dir)
 
     (record,) = evaluation_files.read_records(str(directory))
     assert (record.step, record.num_images) == (120, 4)
@@ -292,7 +294,8 @@ def test_what_is_written_reads_back(tmp_path, caplog):
         np.asarray(Image.open(paths[1])), evaluation.pictures[1]
     )
 
-    events = event_accumulator.EventAccumulator(str(directory)).Reload()
+    events = event_accumulator.EventAccumulator(summary_dir or str(directory))
+    events.Reload()
     tags = events.Tags()
     assert "Detections_Left_Groundtruth_Right/1" in (
         tags["images"] + tags["tensors"]

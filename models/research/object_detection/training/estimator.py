@@ -157,8 +157,12 @@ class Estimator:
                 **settings,
             )
         if evaluation is not None:
+            summary_dir = self.config.summary_dir or self.config.model_dir
             eval_util.write(
-                evaluation, os.path.join(self.config.model_dir, name), step
+                evaluation,
+                os.path.join(self.config.model_dir, name),
+                step,
+                os.path.join(summary_dir, name),
             )
         return evaluation
 

@@ -197,9 +197,14 @@ def test_a_nan_in_the_last_step_is_not_saved(tmp_path):
     assert steps_in(tmp_path) == [0]
 
 
-def test_tensorboard_shows_losses_rate_speed_and_assignment(tmp_path):
-    train(tmp_path, 6, save_summary_steps=2)
-    curves = scalars(tmp_path)
+@pytest.mark.parametrize("summary_dir", [None, "elsewhere"])
+def test_tensorboard_shows_losses_rate_speed_and_assignment(
+    tmp_path, summary_dir
+):
+    directory = str(tmp_path / summary_dir) if summary_dir else None
+    train(tmp_path, 6, save_summary_steps=2, summary_dir=directory)
+    assert (tmp_path / "train").exists() == (directory is None)
+    curves = scalars(directory or tmp_path)
     for tag in (
         *(LossFields.total_loss, LossFields.regularization_loss),
         "learning_rate",
@@ -221,6 +226,15 @@ def test_lines_of_progress_have_what_scripts_look_for(tmp_path, capfd):
     for part in ("loss ", "localization", "lr 0.025", "images/s", "eta 0:00:0"):
         assert part in line
     assert float(line.split("global_step/sec: ")[1]) > 0
+
+
+def test_a_label_stands_before_the_progress(tmp_path, capfd):
+    train(tmp_path, 6, log_steps=3, progress_label="part {}:".format)
+    lines = capfd.readouterr().err.splitlines()
+    found = [line for line in lines if "loss" in line]
+    starts = ("part 1:  step 1/6", "part 3:  step 3/6", "part 6:  step 6/6")
+    assert len(found) == 3
+    assert all(map(str.startswith, found, starts))
 
 
 def test_fine_tuning_starts_from_the_other_weights_once(tmp_path):

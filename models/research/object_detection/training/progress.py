@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import TracebackType
 
 import rich.console
@@ -50,6 +50,7 @@ class Progress:
         total_steps: the step to reach in the end.
         log_steps: steps between two lines when the output is no terminal.
         is_shown: whether anything is.
+        label: from a step to what stands before the rest, or None.
     """
 
     def __init__(
@@ -60,12 +61,14 @@ class Progress:
         log_steps: int,
         *,
         is_shown: bool = True,
+        label: Callable[[int], str] | None = None,
     ) -> None:
         self._is_shown = is_shown
         self._start_step = start_step
         self._max_steps = max_steps
         self._total_steps = total_steps
         self._log_steps = log_steps
+        self._label = label
         self._rate = StepRate(start_step)
         self._last_redraw_seconds = 0.0
         self._bar = None
@@ -134,6 +137,8 @@ class Progress:
             f"step {step}/{self._total_steps}  {_format_losses(losses)}  "
             f"lr {learning_rate:.4g}"
         )
+        if self._label is not None:
+            text = f"{self._label(step)}  {text}"
         # The first step compiles, so its rate foretells nothing.
         if step > self._start_step + 1:
             images_per_second = steps_per_second * images_per_step

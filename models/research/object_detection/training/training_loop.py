@@ -48,6 +48,9 @@ class RunConfig:
         log_steps: steps between two lines of progress.
         save_summary_steps: steps between two points in TensorBoard.
         listeners: are told of every step and checkpoint.
+        summary_dir: TensorBoard's events go to `train` and to the sets
+            measured in it; None for model_dir.
+        progress_label: from a step to what stands before the progress.
     """
 
     model_dir: str
@@ -58,6 +61,8 @@ class RunConfig:
     log_steps: int = 100
     save_summary_steps: int = 100
     listeners: tuple[TrainingListener, ...] = ()
+    summary_dir: str | None = None
+    progress_label: Callable[[int], str] | None = None
 
 
 class TrainingLoop:
@@ -96,7 +101,7 @@ class TrainingLoop:
                 keep_every_n_hours=config.keep_checkpoint_every_n_hours,
             )
             self._writer = summaries.SummaryWriter(
-                os.path.join(config.model_dir, "train")
+                os.path.join(config.summary_dir or config.model_dir, "train")
             )
         self.state = initial_state.restored_or_new_state(
             model, options, config.model_dir, self._manager
@@ -144,6 +149,7 @@ class TrainingLoop:
                 total_steps,
                 self._config.log_steps,
                 is_shown=distributed.is_main_process(),
+                label=self._config.progress_label,
             ) as bar,
         ):
             for current in self._launched_steps(batches, step, max_steps, stop):
