@@ -50,6 +50,13 @@ def run_with_arguments(
     app.run(_with_exit_code(lambda _: main(arguments)), argv=sys.argv[:1])
 
 
+class HelpFormatter(
+    argparse.ArgumentDefaultsHelpFormatter,
+    argparse.RawDescriptionHelpFormatter,
+):
+    """Shows defaults, and leaves the lines of the description alone."""
+
+
 def number_from(
     low: float, kind: Callable[[str], float] = int
 ) -> Callable[[str], float]:

@@ -85,10 +85,13 @@ import argparse
 from object_detection.core import errors
 from object_detection.utils import command
 def main(arguments):
-    print(arguments.count, arguments.rate)
+    print(arguments.count, arguments.rate, end=" ")
+    print(arguments.is_on)
     if not arguments.count:
         raise errors.DataError("what, where")
-parser = argparse.ArgumentParser()
+parser = argparse.ArgumentParser("x", formatter_class=command.HelpFormatter)
+add = parser.add_argument
+add("--is_on", type=command.true_or_false, default=True, help="y")
 parser.add_argument("--count", type=command.number_from(0))
 parser.add_argument("--rate", type=command.number_from(0.5, float))
 command.run_with_arguments(parser, main)
@@ -98,8 +101,10 @@ command.run_with_arguments(parser, main)
 @pytest.mark.parametrize(
     ("arguments", "code", "printed", "message"),
     [
-        (["--count=1", "--rate=0.5"], 0, "1 0.5\n", ""),
-        (["--count=0"], 3, "0 None\n", "ERROR: what, where\n"),
+        (["--count=1", "--rate=0.5"], 0, "1 0.5 True\n", ""),
+        (["--count=1", "--is_on", "False"], 0, "1 None False\n", ""),
+        (["--is_on=no"], 2, "", "must be True or False, got no; --help"),
+        (["--count=0"], 3, "0 None True\n", "ERROR: what, where\n"),
         (["--count=-1"], 2, "", "must be at least 0, got -1; --help lists"),
         (["--count=x"], 2, "", "invalid int value: 'x'; --help lists"),
         (["--rate=inf"], 2, "", "must be at least 0.5, got inf; --help"),
