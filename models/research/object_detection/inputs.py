@@ -120,19 +120,20 @@ def create_train_input_fn(
     return train_input_fn
 
 
-def count_train_examples(
-    train_input_reader: input_reader_pb2.InputReader,
+def count_examples(
+    reader: input_reader_pb2.InputReader,
     model_config: model_pb2.DetectionModel,
+    path: str = "train_input_reader",
 ) -> int:
-    """Counts what the training reader gives in one epoch, over all processes.
+    """Counts what a reader gives in one epoch, over all processes.
 
     Raises:
         ConfigError: names the field, or the pattern that matches no file.
         DataError: a file is damaged.
     """
     source = _find_source(
-        train_input_reader,
-        path="train_input_reader",
+        reader,
+        path=path,
         num_classes=model_config.ssd.num_classes,
         seed=0,
         num_epochs=1,
@@ -288,15 +289,29 @@ def errors_explained(
             report.log()
 
 
-def _find_source(
-    reader: input_reader_pb2.InputReader, *, path: str, **settings: Any
-) -> dataset_builder.RecordSource:
-    """Makes the records that a reader keeps of images, if they are missing."""
+def make_missing_records(
+    reader: input_reader_pb2.InputReader, path: str
+) -> None:
+    """Makes the records that a reader keeps of images, if they are missing.
+
+    Args:
+        reader: of whatever kind.
+        path: of it in the pipeline config, for errors.
+
+    Raises:
+        DetectionError: see `record_cache.make_if_missing`.
+    """
     if dataset_builder.has_record_dir(reader):
         with distributed.taking_long():
             distributed.from_main(
                 lambda: record_cache.make_if_missing(reader, path)
             )
+
+
+def _find_source(
+    reader: input_reader_pb2.InputReader, *, path: str, **settings: Any
+) -> dataset_builder.RecordSource:
+    make_missing_records(reader, path)
     return dataset_builder.build(reader, path=path, **settings)
 
 

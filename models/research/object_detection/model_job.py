@@ -187,7 +187,7 @@ def _read_configs(
         epoch_steps.resolve(
             train_config,
             batches_per_step,
-            lambda: inputs.count_train_examples(
+            lambda: inputs.count_examples(
                 configs["train_input_config"], configs["model"]
             ),
         )

@@ -13,7 +13,8 @@ a checkpoint (`evaluate_once`), or one of each new checkpoint
 import contextlib
 import functools
 import os
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
+from typing import Any
 
 from absl import logging
 
@@ -33,6 +34,7 @@ from object_detection.training import (
 )
 from object_detection.utils import (
     config_util,
+    detection_results,
     eval_readers,
     evaluation_files,
     exp_utils,
@@ -101,7 +103,8 @@ def train_and_evaluate(
                 for name in _sets_of(job, VALIDATION)
             }
         )
-        due -= set.intersection(*measured.values())
+        if measured:
+            due -= set.intersection(*measured.values())
         for target in sorted({*due, job.train_steps}):
             if target < step:
                 continue
@@ -129,6 +132,8 @@ def evaluate_once(
     report: exp_utils.DLLogger,
     *,
     name: str = VALIDATION,
+    look_at: Callable[[Sequence[detection_results.ImageResult]], None]
+    | None = None,
 ) -> None:
     """Measures one checkpoint.
 
@@ -138,6 +143,7 @@ def evaluate_once(
         report: gets the twelve values.
         name: VALIDATION (all evaluation readers) or TRAINING, what to
             measure it on.
+        look_at: called with the images of each set, see `eval_util.evaluate`.
 
     Raises:
         CheckpointError: there is none, or it does not fit.
@@ -148,7 +154,9 @@ def evaluate_once(
         signals.StopRequest() as stop,
     ):
         for directory in _sets_of(job, name):
-            _evaluate(job, directory, report, checkpoint_path, stop)
+            _evaluate(
+                job, directory, report, checkpoint_path, stop, look_at=look_at
+            )
 
 
 def continuous_eval(
@@ -251,6 +259,7 @@ def _evaluate(
     report: exp_utils.DLLogger,
     checkpoint_path: str | None = None,
     stop: signals.StopRequest | None = None,
+    **settings: Any,
 ) -> None:
     """Measures on the set of one directory, and reports the values.
 
@@ -272,6 +281,7 @@ def _evaluate(
             job.configs["train_config"].add_regularization_loss
         ),
         skip_images_with_crowds=eval_config.skip_images_with_crowds,
+        **settings,
     )
     if evaluation is None:
         return

@@ -16,6 +16,7 @@ import tensorflow as tf
 
 from object_detection.core import errors
 from object_detection.inference import detector, image_sources
+from object_detection.metrics import coco_results
 from object_detection.utils import atomic_file
 
 Add = Callable[[image_sources.ImageItem, detector.Outcome], None]
@@ -26,7 +27,6 @@ VOC_NAME = "comp4_det_test_{}.txt"
 
 _MAX_NAME_CHARACTERS = 150
 _NOT_IN_NAMES = re.compile(r"[^\w .,+=@()-]")
-_INTEGER = re.compile(r"[0-9]{1,18}")
 
 
 def file_name(image_id: str) -> str:
@@ -66,21 +66,13 @@ def coco_json(path: str, category_ids: Mapping[int, int]) -> Iterator[Add]:
         ) -> None:
             nonlocal separator
             found = outcome.detections
-            image_id = _coco_image_id(item.image_id)
-            for (ymin, xmin, ymax, xmax), score, class_id in zip(
-                found.boxes_px(), found.scores, found.classes, strict=True
+            for row in coco_results.rows_of_image(
+                coco_results.image_id_of(item.image_id),
+                found.boxes_px(),
+                found.scores,
+                found.classes,
+                category_ids,
             ):
-                row = {
-                    "image_id": image_id,
-                    "category_id": category_ids.get(
-                        int(class_id), int(class_id)
-                    ),
-                    "bbox": [
-                        _shortest(side)
-                        for side in (xmin, ymin, xmax - xmin, ymax - ymin)
-                    ],
-                    "score": _shortest(score),
-                }
                 file.write(separator + json.dumps(row))
                 separator = ",\n"
 
@@ -204,15 +196,6 @@ def tf_records(path: str, discard_image_pixels: bool = False) -> Iterator[Add]:
             writer.write(example.SerializeToString(deterministic=True))
 
         yield add
-
-
-def _coco_image_id(image_id: str) -> int | str:
-    return int(image_id) if _INTEGER.fullmatch(image_id) else image_id
-
-
-def _shortest(value: np.float32) -> float:
-    """The float of fewest digits that is this float32."""
-    return float(str(np.float32(value)))
 
 
 def _write_text(path: str, text: str) -> None:

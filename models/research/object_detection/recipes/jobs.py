@@ -20,7 +20,7 @@ from object_detection.training import (
     model_dir_lock,
 )
 from object_detection.training.training_loop import RunConfig
-from object_detection.utils import epoch_steps
+from object_detection.utils import config_util, epoch_steps
 
 _ROOT = pathlib.Path(__file__).resolve().parents[4]
 
@@ -68,6 +68,27 @@ def _value_text(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
+def read_configs(
+    pipeline_config_path: str,
+    overrides: Overrides,
+    hparams_overrides: str | None = None,
+) -> config_util.Configs:
+    """Reads a config as `create_job` does, and builds nothing.
+
+    Args:
+        pipeline_config_path: of the config.
+        overrides: see `overrides_text`.
+        hparams_overrides: of the user, which win; see `model_hparams`.
+
+    Raises:
+        ConfigError: a file cannot be read or an override does not fit.
+    """
+    return model_hparams.apply_hparams_overrides(
+        config_util.get_configs_from_pipeline_file(pipeline_config_path),
+        with_overrides(overrides, hparams_overrides),
+    )
+
+
 def create_job(
     pipeline_config_path: str,
     model_dir: str,
@@ -93,7 +114,7 @@ def create_job(
             # Checkpoints are those of epochs, and of a stop.
             RunConfig(model_dir, save_checkpoints_secs=None),
             pipeline_config_path,
-            hparams_overrides=_with_overrides(overrides, hparams_overrides),
+            hparams_overrides=with_overrides(overrides, hparams_overrides),
             **settings,
         )
     except errors.DetectionError as caught:
@@ -102,7 +123,16 @@ def create_job(
     return job
 
 
-def _with_overrides(overrides: Overrides, hparams_overrides: str | None) -> str:
+def with_overrides(overrides: Overrides, hparams_overrides: str | None) -> str:
+    """Returns overrides and those of the user, which win, as text.
+
+    Args:
+        overrides: see `overrides_text`.
+        hparams_overrides: of the user; see `model_hparams`.
+
+    Raises:
+        ConfigError: those of the user are malformed.
+    """
     try:
         of_user = model_hparams.create_hparams(hparams_overrides)
     except errors.ConfigError as error:
@@ -120,7 +150,7 @@ def steps_per_epoch(job: model_lib.EstimatorAndInputs) -> int:
     """
     train_config = job.configs["train_config"]
     if not train_config.examples_per_epoch:
-        train_config.examples_per_epoch = inputs.count_train_examples(
+        train_config.examples_per_epoch = inputs.count_examples(
             job.configs["train_input_config"], job.configs["model"]
         )
     return epoch_steps.steps_per_epoch(

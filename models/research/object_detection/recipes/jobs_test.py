@@ -156,10 +156,10 @@ def test_overrides_are_read_as_they_were_meant():
 
 
 def test_overrides_of_the_user_win():
-    text = jobs._with_overrides(
+    text = jobs.with_overrides(
         {"a.b": 1, "a.c": None, "a.d": "x,y"}, "a.d=z,batch_size=3"
     )
     assert text == "a.b=1,a.d=z,batch_size=3"
-    assert jobs._with_overrides({}, None) == ""
+    assert jobs.with_overrides({}, None) == ""
     with pytest.raises(errors.ConfigError, match="--hparams_overrides: exp"):
-        jobs._with_overrides({}, "a")
+        jobs.with_overrides({}, "a")
