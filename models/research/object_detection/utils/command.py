@@ -57,6 +57,14 @@ class HelpFormatter(
     """Shows defaults, and leaves the lines of the description alone."""
 
 
+def true_or_false(text: str) -> bool:
+    """The `type` of an argument that is written out as true or false."""
+    value = {"true": True, "false": False}.get(text.lower())
+    if value is None:
+        raise argparse.ArgumentTypeError(f"must be True or False, got {text}")
+    return value
+
+
 def number_from(
     low: float, kind: Callable[[str], float] = int
 ) -> Callable[[str], float]:
