@@ -19,7 +19,7 @@ RUN apt-get update \
 USER 1000
 WORKDIR /workdir
 COPY --chown=detection . .
-RUN make horovod EXTRAS=cpu,sweep
+RUN make horovod EXTRAS=cpu,sweep,video
 ENV PATH=/workdir/.venv/bin:$PATH
 CMD ["bash"]
 

@@ -6,7 +6,7 @@ SHELL := /bin/bash
 
 VENV := .venv
 BIN := $(VENV)/bin
-EXTRAS ?= cpu,sweep,test
+EXTRAS ?= cpu,sweep,video,notebook,test
 DEMO_DIR ?= demo
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
@@ -27,7 +27,7 @@ export HOROVOD_GPU_OPERATIONS
 help:
 	@echo "make demo       train and evaluate on a data set that is drawn here"
 	@echo "make test       run the tests"
-	@echo "make setup      only install into $(VENV) (EXTRAS=cpu,sweep,test)"
+	@echo "make setup      only install into $(VENV) (EXTRAS=cpu,sweep,video,notebook,test)"
 	@echo "make horovod    build and install Horovod, for several processes"
 	@echo "make test-distributed  the tests of several processes"
 	@echo "make test-slow  also the tests that take minutes"
