@@ -36,8 +36,8 @@ CONFIG_NAMES = {
 
 _COCO_LABEL_MAP = "object_detection/data/mscoco_label_map.pbtxt"
 # What NVIDIA's inference script shows.
-_MAX_BOXES = 20
-_MIN_SCORE = 0.3
+MAX_BOXES = 20
+MIN_SCORE = 0.3
 
 
 class Decoded(NamedTuple):
@@ -150,7 +150,7 @@ def prepare_input(uri: str) -> np.ndarray:
 
 
 def decode_results(
-    found: Iterable[detector.Detections], max_output: int = _MAX_BOXES
+    found: Iterable[detector.Detections], max_output: int = MAX_BOXES
 ) -> list[Decoded]:
     """Returns the best boxes of each image, left side first.
 
@@ -168,7 +168,7 @@ def decode_results(
     ]
 
 
-def pick_best(decoded: Decoded, threshold: float = _MIN_SCORE) -> Decoded:
+def pick_best(decoded: Decoded, threshold: float = MIN_SCORE) -> Decoded:
     """Returns the boxes that score above a threshold."""
     is_best_N = decoded.scores > threshold
     return Decoded(*(column[is_best_N] for column in decoded))

@@ -36,20 +36,13 @@ def parser(description: str) -> argparse.ArgumentParser:
     """
     made = argparse.ArgumentParser(
         description=description,
-        formatter_class=_HelpFormatter,
+        formatter_class=command.HelpFormatter,
         # So that a flag that there is not is refused.
         allow_abbrev=False,
     )
     for add in (_add_data, _add_training, _add_compute, _add_reports):
         add(made)
     return made
-
-
-class _HelpFormatter(
-    argparse.ArgumentDefaultsHelpFormatter,
-    argparse.RawDescriptionHelpFormatter,
-):
-    """Shows defaults, and leaves the lines of the description alone."""
 
 
 def _add_data(made: argparse.ArgumentParser) -> None:

@@ -1,0 +1,7 @@
+#!/usr/bin/env bash
+# Evaluates a checkpoint of SSD300 on COCO in mixed precision.
+#   bash SSD300_FP16_EVAL.sh REPO DATA CHECKPOINT [FLAG ...]
+# Settings: bash run.sh --help
+set -euo pipefail
+run=$(dirname "${BASH_SOURCE[0]}")/run.sh
+exec bash "$run" --eval 1 --amp --eval-batch-size 32 -- "$@"

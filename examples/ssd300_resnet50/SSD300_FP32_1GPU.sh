@@ -1,0 +1,7 @@
+#!/usr/bin/env bash
+# Trains SSD300 on COCO with 1 GPU in float32.
+#   bash SSD300_FP32_1GPU.sh REPO DATA [FLAG ...]
+# Settings: bash run.sh --help
+set -euo pipefail
+run=$(dirname "${BASH_SOURCE[0]}")/run.sh
+exec bash "$run" 1 --batch-size 32 --warmup 300 -- "$@"
