@@ -134,6 +134,17 @@ def read_set(
     return found
 
 
+def read_category_ids(json_path: str) -> dict[str, int]:
+    """Returns name -> id of the categories in a file of annotations.
+
+    Raises:
+        DataError: naming file and place within it.
+    """
+    content = coco_json.parse(json_path, frozenset(("categories", "id", "name")))
+    names = _read_categories(content, json_path)
+    return {name: key for key, name in names.items()}
+
+
 def read_item(
     item: CocoImage, *, is_whole: bool = True
 ) -> annotated_image.AnnotatedImage:

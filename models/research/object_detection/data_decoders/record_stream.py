@@ -219,6 +219,7 @@ class RecordStream:
     def _epochs(self, first: int, end: int) -> tf.data.Dataset:
         return tf.data.Dataset.range(first, end).flat_map(self._epoch)
 
+    @tf.autograph.experimental.do_not_convert
     def _epoch(self, epoch: tf.Tensor) -> tf.data.Dataset:
         slices = self._slices()
         files = tf.data.Dataset.from_tensor_slices(

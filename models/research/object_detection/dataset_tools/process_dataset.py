@@ -7,7 +7,7 @@ writes train.record, valid.record, valid.json (in COCO's format), the label
 map, with --annotate also annotated/{train,valid}/ with the boxes drawn, and
 pipeline.config, which is that of the preset with these paths and with what
 --expand-probability and --sampler-trials say. Images without boxes are left
-out.
+out. Names of flags may have - or _ between their words.
 """
 
 import os
@@ -177,6 +177,8 @@ def make_pipeline(
     for name, reader in readers.items():
         reader.label_map_path = label_map_path
         reader.ClearField("record_dir")
+        # There are none in the records.
+        reader.ClearField("skip_images_without_boxes")
         reader.tf_record_input_reader.CopyFrom(
             input_reader_pb2.TFRecordInputReader(input_path=[records[name]])
         )
