@@ -116,28 +116,29 @@ def decode_pixels(canvas: Canvas) -> tf.Tensor:
             axis=0,
         ),
     )
-    pixels = image_codec.decode_pixels(decoded)
+    pixels = image_codec.decode_pixels(
+        image_codec.mirror_image(decoded, canvas.is_mirrored)
+    )
     for change in canvas.changes:
         pixels = change(pixels)
-    if canvas.color is not None:
-        inside, color = _of_one_type(pixels, canvas.color)
-        offset_px = tf.clip_by_value(
-            first_px - lower_px, 0, size_px - inner_size_px
-        )
-        pixels = tf.cond(
-            tf.reduce_all(tf.equal(inner_size_px, size_px)),
-            lambda: inside,
-            lambda: surround(
-                inside[: inner_size_px[0], : inner_size_px[1]],
-                size_px,
-                offset_px,
-                color,
-            ),
-        )
+    if canvas.color is None:
+        return pixels
+    pixels, color = _of_one_type(pixels, canvas.color)
+    before_px = tf.clip_by_value(
+        first_px - lower_px, 0, size_px - inner_size_px
+    )
+    # What was to the right of the image is to its left when mirrored.
+    after_px = size_px - inner_size_px - before_px
+    left_px = tf.where(canvas.is_mirrored, after_px[1], before_px[1])
     return tf.cond(
-        canvas.is_mirrored,
-        lambda: tf.reverse(pixels, [1]),
+        tf.reduce_all(tf.equal(inner_size_px, size_px)),
         lambda: pixels,
+        lambda: surround(
+            pixels[: inner_size_px[0], : inner_size_px[1]],
+            size_px,
+            tf.stack([before_px[0], left_px]),
+            color,
+        ),
     )
 
 

@@ -17,7 +17,7 @@ from object_detection.core import checks
 
 # Pixels read for one that is written, from which on a cast costs more than
 # the vector code saves that it makes possible.
-_MAX_CAST_RATIO = 4
+_MAX_CAST_RATIO = 2
 
 
 class ResizeMethod(enum.Enum):

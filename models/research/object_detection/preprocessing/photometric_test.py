@@ -246,6 +246,21 @@ def test_steps_are_drawn_each_on_its_own():
     assert np.abs(correlation - np.eye(4)).max() < 0.1
 
 
+def test_amounts_are_drawn_each_on_its_own():
+    # Each shows in how bright or dark the result is.
+    pixels = [
+        draw(GREEN, 1000, **{name: value})[:, 0, 0, channel]
+        for name, value, channel in (
+            ("max_brightness_delta", 32, 0),
+            ("brightness_factors", (0.5, 1.2), 0),
+            ("contrast_factors", (0.5, 1.2), 0),
+            ("saturation_factors", (0.5, 1.5), 0),
+            ("max_hue_delta_degrees", 30.0, 2),
+        )
+    ]
+    assert np.abs(np.corrcoef(pixels) - np.eye(5)).max() < 0.15
+
+
 def test_contrast_comes_late_in_half_of_the_images():
     parameters = fixed(
         Order.RANDOM_CONTRAST, ContrastCenter.BLACK, ColorModel.YIQ
