@@ -18,6 +18,7 @@ import contextlib
 import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import tensorflow as tf
 from absl import logging
@@ -161,20 +162,28 @@ def _write_graphs(
             for name, value in detect(inputs).items()
         }
 
-    # It also turns loops into operations that TensorFlow 1 knows.
-    frozen = convert_to_constants.convert_variables_to_constants_v2(
-        named.get_concrete_function()
-    )
-    _write(
-        os.path.join(directory, FROZEN_GRAPH_NAME),
-        frozen.graph.as_graph_def().SerializeToString(),
-    )
+    write_frozen_graph(named, os.path.join(directory, FROZEN_GRAPH_NAME))
     if write_inference_graph:
         graph = named.get_concrete_function().graph.as_graph_def()
         _write(
             os.path.join(directory, GRAPH_TEXT_NAME),
             text_format.MessageToString(graph).encode(),
         )
+
+
+def write_frozen_graph(function: Any, path: str) -> None:
+    """Writes a graph of TensorFlow 1 with the weights inside.
+
+    Args:
+        function: a `tf.function` of one signature, the nodes of which have
+            the names that they are to have.
+        path: of the file.
+    """
+    # It also turns loops into operations that TensorFlow 1 knows.
+    frozen = convert_to_constants.convert_variables_to_constants_v2(
+        function.get_concrete_function()
+    )
+    _write(path, frozen.graph.as_graph_def().SerializeToString())
 
 
 def _write_saved_model(
@@ -199,7 +208,10 @@ def _write_saved_model(
                     **functions,
                 },
             )
-        _copy_label_map(configs, temporary)
+        copy_label_map(
+            configs,
+            os.path.join(temporary, model_loading.LABEL_MAP_IN_SAVED_MODEL),
+        )
         os.rename(temporary, os.path.join(directory, SAVED_MODEL_NAME))
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -216,12 +228,17 @@ def _quiet() -> Iterator[None]:
         logging.set_verbosity(verbosity)
 
 
-def _copy_label_map(configs: Configs, saved_model: str) -> None:
+def copy_label_map(configs: Configs, path: str) -> None:
+    """Copies the label map of a config, if it has one.
+
+    Args:
+        configs: from `model_loading.read_configs`.
+        path: of the file to write.
+    """
     found = model_loading.find_label_map(configs)
     if found is None:
         return
     label_map = label_map_util.load_labelmap(found)
-    path = os.path.join(saved_model, model_loading.LABEL_MAP_IN_SAVED_MODEL)
     _write(path, text_format.MessageToString(label_map, as_utf8=True).encode())
 
 

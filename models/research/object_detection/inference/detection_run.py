@@ -1,18 +1,26 @@
 """Detects in images from everywhere and gives what is found to outputs."""
 
+import json
+import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import rich.console
 import rich.progress
 
+from object_detection.core import errors
 from object_detection.inference import (
     detection_outputs,
     detector,
     image_sources,
 )
+from object_detection.utils import atomic_file
+
+BAD_IMAGES_NAME = "bad_images.json"
+
+_MAX_NAMED_IMAGES = 20
 
 
 class Summary(NamedTuple):
@@ -75,6 +83,41 @@ def detect(
         seconds = time.perf_counter() - first_batch_seconds
         images_per_second = (num_images - model.batch_size) / seconds
     return Summary(num_images, num_detections, images_per_second, bad_images)
+
+
+def report_bad_images(summary: Summary, output_dir: str | None) -> None:
+    """Names what could not be read.
+
+    Args:
+        summary: of `detect`.
+        output_dir: gets a list of all; None for no list.
+
+    Raises:
+        DataError: there is such an image, or there was no image at all.
+    """
+    bad_images: list[Any] = summary.bad_images
+    if not bad_images:
+        if not summary.num_images:
+            raise errors.DataError("--input: holds no image")
+        return
+    where = ""
+    if output_dir is not None:
+        path = os.path.join(output_dir, BAD_IMAGES_NAME)
+        rows = [
+            {"path": path_, "reason": reason} for path_, reason in bad_images
+        ]
+        with (
+            atomic_file.replacing(path) as temporary,
+            open(temporary, "w", encoding="utf-8") as file,
+        ):
+            json.dump(rows, file, indent=1)
+        where = f"; all are in {path}"
+    for path, reason in bad_images[:_MAX_NAMED_IMAGES]:
+        print(f"{path}: {reason}", file=sys.stderr)
+    raise errors.DataError(
+        f"{len(bad_images)} of {len(bad_images) + summary.num_images} images "
+        f"could not be used, named above{where}"
+    )
 
 
 def _jobs(

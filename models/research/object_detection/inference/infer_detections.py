@@ -22,11 +22,8 @@ named at the end, in `bad_images.json` too, and the exit code is 3.
 """
 
 import contextlib
-import json
 import os
-import sys
 from collections.abc import Iterator
-from typing import Any
 
 import tensorflow as tf
 from absl import flags, logging
@@ -40,14 +37,11 @@ from object_detection.inference import (
     image_sources,
 )
 from object_detection.training import amp
-from object_detection.utils import atomic_file, command, label_map_util
+from object_detection.utils import command, label_map_util
 
 FLAGS = flags.FLAGS
 
 OUTPUTS = ("images", "json", "voc", "txt")
-BAD_IMAGES_NAME = "bad_images.json"
-
-_MAX_NAMED_IMAGES = 20
 
 
 def define_flags() -> None:
@@ -163,7 +157,7 @@ def main(arguments: list[str]) -> None:
         summary.num_images,
         summary.images_per_second,
     )
-    _report_bad_images(summary)
+    detection_run.report_bad_images(summary, FLAGS.output_dir)
 
 
 def load_detector() -> detector.Detector:
@@ -257,37 +251,6 @@ def _category_ids(model: detector.Detector) -> dict[int, int]:
             "model has no label map; add --label_map_path"
         )
     return label_map_util.map_ids(model.label_map_path, path)
-
-
-def _report_bad_images(summary: detection_run.Summary) -> None:
-    """Names what could not be read.
-
-    Raises:
-        DataError: there is such an image, or there was no image at all.
-    """
-    bad_images: list[Any] = summary.bad_images
-    if not bad_images:
-        if not summary.num_images:
-            raise errors.DataError("--input: holds no image")
-        return
-    where = ""
-    if FLAGS.output_dir is not None:
-        path = os.path.join(FLAGS.output_dir, BAD_IMAGES_NAME)
-        rows = [
-            {"path": path_, "reason": reason} for path_, reason in bad_images
-        ]
-        with (
-            atomic_file.replacing(path) as temporary,
-            open(temporary, "w", encoding="utf-8") as file,
-        ):
-            json.dump(rows, file, indent=1)
-        where = f"; all are in {path}"
-    for path, reason in bad_images[:_MAX_NAMED_IMAGES]:
-        print(f"{path}: {reason}", file=sys.stderr)
-    raise errors.DataError(
-        f"{len(bad_images)} of {len(bad_images) + summary.num_images} images "
-        f"could not be used, named above{where}"
-    )
 
 
 if __name__ == "__main__":
