@@ -140,7 +140,9 @@ def read_category_ids(json_path: str) -> dict[str, int]:
     Raises:
         DataError: naming file and place within it.
     """
-    content = coco_json.parse(json_path, frozenset(("categories", "id", "name")))
+    content = coco_json.parse(
+        json_path, frozenset(("categories", "id", "name"))
+    )
     names = _read_categories(content, json_path)
     return {name: key for key, name in names.items()}
 

@@ -42,6 +42,17 @@ def test_images_keep_their_order_and_get_their_objects(tmp_path):
     assert found.notes == []
 
 
+def test_categories_alone(tmp_path):
+    path = tmp_path / "a.json"
+    content = sample_coco.make_content()
+    path.write_text(json.dumps({"categories": content["categories"]}))
+    ids = coco_annotations.read_category_ids(str(path))
+    assert ids == {"car": 3, "person": 1, "toothbrush": 90}
+    path.write_text("{}")
+    with pytest.raises(errors.DataError, match="a.json.*categories"):
+        coco_annotations.read_category_ids(str(path))
+
+
 def test_outlines_are_kept_on_demand_only(tmp_path):
     content = sample_coco.make_content()
     without = read(tmp_path, content).images[1].objects

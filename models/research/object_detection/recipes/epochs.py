@@ -4,13 +4,13 @@ import glob
 import os
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Any
 
 from absl import logging
 
 from object_detection.core import errors
-from object_detection.training import listeners, step_in_flight
+from object_detection.training import listeners, step_in_flight, trainer
 
 
 class EpochLog(listeners.TrainingListener):
@@ -107,6 +107,7 @@ class EpochCheckpoints(listeners.TrainingListener):
             (the number of the last one, from 0) and perhaps
             `{steps_per_epoch}` in it.
         every_epochs: only every so many epochs have one.
+        also_epochs: epochs that have one as well.
         max_to_keep: the oldest are removed beyond it; None keeps all.
     """
 
@@ -116,11 +117,13 @@ class EpochCheckpoints(listeners.TrainingListener):
         pattern: str,
         *,
         every_epochs: int = 1,
+        also_epochs: Container[int] = (),
         max_to_keep: int | None = None,
     ) -> None:
         self._steps_per_epoch = steps_per_epoch
         self._pattern = pattern
         self._every_epochs = every_epochs
+        self._also_epochs = also_epochs
         self._max_to_keep = max_to_keep
 
     def show_checkpoint(self, epoch: int, name: str) -> None:
@@ -135,7 +138,8 @@ class EpochCheckpoints(listeners.TrainingListener):
     def after_save(self, step: int, path: str) -> None:
         """Names the checkpoint when it is due; see `TrainingListener`."""
         epoch, rest = divmod(step, self._steps_per_epoch)
-        if not step or rest or epoch % self._every_epochs:
+        is_due = epoch % self._every_epochs == 0 or epoch in self._also_epochs
+        if not step or rest or not is_due:
             return
         name_checkpoint(path, self._name(epoch))
         self.show_checkpoint(epoch, self._name(epoch))
@@ -151,6 +155,24 @@ class EpochCheckpoints(listeners.TrainingListener):
             last_epoch=epoch - 1,
             steps_per_epoch=self._steps_per_epoch,
         )
+
+
+class StartAtStep(listeners.TrainingListener):
+    """Lets a new run begin at a later step, as if it had made those before.
+
+    The order of images and the learning rate are those of that step.
+
+    Args:
+        step: steps not made.
+    """
+
+    def __init__(self, step: int) -> None:
+        self._step = step
+
+    def begin(self, state: trainer.TrainState) -> None:
+        """Leaves a run that has begun as it is; see `TrainingListener`."""
+        if not int(state.global_step.value):
+            state.global_step.assign(self._step)
 
 
 def name_checkpoint(path: str, name: str) -> None:

@@ -148,15 +148,30 @@ def steps_per_epoch(job: model_lib.EstimatorAndInputs) -> int:
     Raises:
         DataError: the training set has no example.
     """
-    train_config = job.configs["train_config"]
+    return steps_per_epoch_of(
+        job.configs, distributed.size() * job.train_options.num_parts
+    )
+
+
+def steps_per_epoch_of(
+    configs: config_util.Configs, batches_per_step: int
+) -> int:
+    """Does the same for a config, and keeps there what it counts.
+
+    Args:
+        configs: from `read_configs`, or of a job.
+        batches_per_step: how many batches make one update, over all
+            processes.
+
+    Raises:
+        DataError: the training set has no example.
+    """
+    train_config = configs["train_config"]
     if not train_config.examples_per_epoch:
         train_config.examples_per_epoch = inputs.count_examples(
-            job.configs["train_input_config"], job.configs["model"]
+            configs["train_input_config"], configs["model"]
         )
-    return epoch_steps.steps_per_epoch(
-        train_config,
-        distributed.size() * job.train_options.num_parts,
-    )
+    return epoch_steps.steps_per_epoch(train_config, batches_per_step)
 
 
 def look_on(
@@ -205,7 +220,7 @@ def _adopt_checkpoint(path: str, model_dir: str) -> None:
         logging.info("Going on from step %d of %s", step, path)
     elif checkpoints.step_of(latest) != step:
         raise errors.ConfigError(
-            f"--checkpoint {path}: is of step {step}, but {model_dir} holds a "
+            f"{path}: is of step {step}, but {model_dir} holds a "
             f"run at step {checkpoints.step_of(latest)}; leave it out to go on "
             "with that run, or give the new one another directory"
         )

@@ -86,12 +86,13 @@ def test_checkpoints_of_epochs_have_second_names_that_stay(tmp_path, options):
         STEPS_PER_EPOCH,
         str(tmp_path / "named" / "ssd-{epoch}_{steps_per_epoch}.ckpt"),
         every_epochs=2,
+        also_epochs=[7],
         max_to_keep=2,
     )
     train(tmp_path / "run", options, [25], names, keep_checkpoint_max=1)
     found = {path.name for path in (tmp_path / "named").glob("*.index")}
-    assert found == {"ssd-6_3.ckpt.index", "ssd-8_3.ckpt.index"}
-    assert len(list((tmp_path / "named").iterdir())) == 4
+    assert found == {f"ssd-{epoch}_3.ckpt.index" for epoch in (6, 7, 8)}
+    assert len(list((tmp_path / "named").iterdir())) == 6
     reader = checkpoints.Reader(str(tmp_path / "named" / "ssd-6_3.ckpt"))
     assert checkpoints.global_step(reader) == 18
 
@@ -112,6 +113,15 @@ def test_another_run_goes_on_from_a_checkpoint(tmp_path, options):
     whole = checkpoints.Reader(str(tmp_path / "whole"))
     for name in whole.shapes:
         np.testing.assert_array_equal(ours.read(name), whole.read(name))
+
+
+def test_a_new_run_begins_at_a_later_step(tmp_path, options):
+    notes, start = Notes(log_steps=1), epochs.StartAtStep(4)
+    train(tmp_path, options, [5, 7], notes, start)
+    assert notes.steps == [(1, 1), (1, 2), (2, 0)]
+    # Not again, where it has begun.
+    train(tmp_path, options, [8], notes, start)
+    assert notes.steps[3:] == [(2, 1)]
 
 
 def test_a_checkpoint_that_is_not_there(tmp_path):
