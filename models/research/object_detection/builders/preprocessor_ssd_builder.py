@@ -76,13 +76,11 @@ def _photometric_distortion(
     config: preprocessor_pb2.PhotometricDistortion,
 ) -> examples.Step:
     brightness, contrast, saturation = (
-        fields.ordered(
-            config, f"min_{name}", f"max_{name}", fields.NOT_NEGATIVE
-        )
-        for name in (
-            "brightness_factor",
-            "contrast_factor",
-            "saturation_factor",
+        fields.ordered(config, low_name, high_name, fields.NOT_NEGATIVE)
+        for low_name, high_name in (
+            ("min_brightness_factor", "max_brightness_factor"),
+            ("min_contrast_factor", "max_contrast_factor"),
+            ("min_saturation_factor", "max_saturation_factor"),
         )
     )
     return photometric.make_photometric_distortion(

@@ -135,10 +135,12 @@ def _draw_of_each_option(
     shares = tf.random.stateless_uniform(
         [1 + num_options * num_trials * 4], seed
     )
-    windows_OT4, is_allowed_OT = _windows(
-        iou_crop, size, tf.reshape(shares[1:], [num_options, num_trials, 4])
+    shape_OT2, place_OT2 = tf.split(
+        tf.reshape(shares[1:], [num_options, num_trials, 4]), 2, axis=-1
     )
-    is_taken_OT = is_allowed_OT & _obeys(
+    sides_OT2 = _sides_of_areas(iou_crop, size, shape_OT2)
+    windows_OT4 = _windows(size, sides_OT2, place_OT2)
+    is_taken_OT = _obeys(
         iou_crop.rule,
         boxes_px_N4,
         windows_OT4,
@@ -169,64 +171,71 @@ def _draw_until_taken(
     """
     num_trials = iou_crop.max_trials
     shares_T5 = tf.random.stateless_uniform([num_trials, 5], seed)
-    windows_T4, is_allowed_T = _windows(iou_crop, size, shares_T5[:, :4])
+    low_scale, high_scale = iou_crop.scales
+    sides_T2 = low_scale + (high_scale - low_scale) * shares_T5[:, :2]
+    low_ratio, high_ratio = iou_crop.aspect_ratios
+    ratio_T = sides_T2[:, 1] / sides_T2[:, 0] * _unit_ratio(iou_crop, size)
+    windows_T4 = _windows(size, sides_T2, shares_T5[:, 2:4])
     # 0 is the image as it is.
     options_T = draws.whole_number_below(
         len(iou_crop.min_ious) + 1, shares_T5[:, 4]
     )
     if iou_crop.rule == Rule.NOT_MIXED:
         options_T = tf.repeat(options_T[:1], num_trials)
-    is_taken_T = is_allowed_T & _obeys(
+    is_obeyed_T = _obeys(
         iou_crop.rule,
         boxes_px_N4,
         windows_T4,
         tf.gather(tf.constant((0.0, *iou_crop.min_ious)), options_T),
     )
-    is_cut_T = is_taken_T & (options_T > 0)
+    has_ratio_T = (ratio_T >= low_ratio) & (ratio_T <= high_ratio)
+    is_cut_T = is_obeyed_T & has_ratio_T & (options_T > 0)
     first = _first_true(is_cut_T | tf.equal(options_T, 0))
     trial = tf.minimum(first, num_trials - 1)
     return windows_T4[trial], is_cut_T[trial]
 
 
-def _windows(
+def _sides_of_areas(
     iou_crop: IouCrop, size: tf.Tensor, shares: tf.Tensor
-) -> tuple[tf.Tensor, tf.Tensor]:
-    """Makes windows out of draws.
+) -> tf.Tensor:
+    """Makes height and width, parts of the image's, of uniform draws [..., 2].
 
-    Args:
-        iou_crop: the ranges.
-        size: float32 [2], height and width of the image in pixels.
-        shares: float32 [..., 4], uniform in [0, 1).
-
-    Returns:
-        float32 [..., 4] whole pixels, and bool [...], whether the aspect
-        ratio is in its range.
+    Beyond some aspect ratios, one of the sides is longer than that of the
+    image; the range of what is drawn ends there.
     """
     low_scale, high_scale = iou_crop.scales
-    low_ratio, high_ratio = iou_crop.aspect_ratios
-    shape_shares, position_shares = tf.split(shares, 2, axis=-1)
-    # Of width to height in pixels, by that of the parts of the sides.
-    pixel_ratio = size[1] / size[0] if iou_crop.aspect_ratio_in_pixels else 1.0
-    if iou_crop.rule == Rule.BEST_BOX:
-        scale = low_scale + (high_scale - low_scale) * shape_shares[..., 0]
-        # Beyond these, one of the sides is longer than that of the image.
-        least = tf.square(scale)
-        low, high = (
-            tf.minimum(tf.maximum(ratio / pixel_ratio, least), 1.0 / least)
-            for ratio in (low_ratio, high_ratio)
-        )
-        root = tf.sqrt(low + (high - low) * shape_shares[..., 1])
-        sides = tf.stack([scale / root, scale * root], axis=-1)
-        is_allowed = tf.ones_like(scale, tf.bool)
-    else:
-        sides = low_scale + (high_scale - low_scale) * shape_shares
-        ratio = sides[..., 1] / sides[..., 0] * pixel_ratio
-        is_allowed = (ratio >= low_ratio) & (ratio <= high_ratio)
-    lower = (1.0 - sides) * position_shares
+    scale = low_scale + (high_scale - low_scale) * shares[..., 0]
+    least = tf.square(scale)
+    unit_ratio = _unit_ratio(iou_crop, size)
+    low, high = (
+        tf.minimum(tf.maximum(ratio / unit_ratio, least), 1.0 / least)
+        for ratio in iou_crop.aspect_ratios
+    )
+    root = tf.sqrt(low + (high - low) * shares[..., 1])
+    return tf.stack([scale / root, scale * root], axis=-1)
+
+
+def _unit_ratio(iou_crop: IouCrop, size: tf.Tensor) -> tf.Tensor | float:
+    """What `aspect_ratios` call the aspect ratio of the image."""
+    return size[1] / size[0] if iou_crop.aspect_ratio_in_pixels else 1.0
+
+
+def _windows(size: tf.Tensor, sides: tf.Tensor, shares: tf.Tensor) -> tf.Tensor:
+    """Puts windows at random places, and cuts them to whole pixels.
+
+    Args:
+        size: float32 [2], height and width of the image in pixels.
+        sides: float32 [..., 2], height and width as parts of the image's.
+        shares: float32 [..., 2], uniform in [0, 1).
+
+    Returns:
+        float32 [..., 4], with at least one pixel.
+    """
+    lower = (1.0 - sides) * shares
     lower_px = tf.minimum(tf.floor(lower * size), size - 1.0)
     upper_px = tf.minimum(tf.floor((lower + sides) * size), size)
     upper_px = tf.maximum(upper_px, lower_px + 1.0)
-    return tf.concat([lower_px, upper_px], axis=-1), is_allowed
+    return tf.concat([lower_px, upper_px], axis=-1)
 
 
 def _obeys(
