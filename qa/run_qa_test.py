@@ -375,3 +375,25 @@ def test_the_published_numbers_are_there():
         "train_fp32_8gpu": 569,
     }
     assert len(baselines("dgx1_v100", "inference_.*")) == 14
+    assert baselines("dgx_a100", "ssd300_train_.*_8gpu_.*") == {
+        "ssd300_train_fp16_8gpu_batch64": 3301.58,
+        "ssd300_train_fp32_8gpu_batch64": 2181.21,
+        "ssd300_train_fp16_8gpu_batch128": 3510.29,
+        "ssd300_train_fp32_8gpu_batch128": 2264.92,
+    }
+    assert baselines("dgx1_v100", "ssd300_accuracy_.*_8gpu") == {
+        "ssd300_accuracy_fp16_8gpu": 0.2528,
+        "ssd300_accuracy_fp32_8gpu": 0.2535,
+    }
+
+
+def test_a_speed_is_found_after_its_batch_size():
+    check = qa_baselines.load("dgx_a100").checks["ssd300_inference_fp32"]
+    printed = "".join(
+        f"PARAMETER eval batch size : {batch_size}  no cuda : False\n"
+        f"Total images: 9\tAverage images/sec: {batch_size}.5\tMedian 1\n"
+        for batch_size in (1, 2, 16, 64, 8, 4, 32)
+    )
+    for name, value in check.values.items():
+        found = qa_checks.find_value(value, printed, pathlib.Path())
+        assert name == f"images/s, batch {found - 0.5:g}"

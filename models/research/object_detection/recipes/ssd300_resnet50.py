@@ -168,6 +168,7 @@ def _train(
         job,
         looking_on,
         log_steps=arguments.log_interval,
+        save_summary_steps=arguments.log_interval,
         save_checkpoints_steps=num_steps,
     )
 
