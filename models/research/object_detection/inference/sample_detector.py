@@ -39,7 +39,7 @@ def write(directory: str, overrides: str = "") -> str:
     path = os.path.join(directory, "model.ckpt-7")
     rng = np.random.default_rng(_SEED)
     variables = {
-        name: _weights(variable, rng)
+        name: draw_weights(variable, rng)
         for name, variable in model.checkpoint_variables().items()
     }
     averages = {
@@ -51,7 +51,9 @@ def write(directory: str, overrides: str = "") -> str:
     return path
 
 
-def _weights(variable: keras.Variable, rng: np.random.Generator) -> np.ndarray:
+def draw_weights(
+    variable: keras.Variable, rng: np.random.Generator
+) -> np.ndarray:
     """Draws kernels with which activations neither vanish nor grow."""
     if len(variable.shape) < 2:
         return np.asarray(variable)

@@ -1,8 +1,13 @@
 """A small detector and its data for the commands of SSD-VGG, for tests."""
 
 import pathlib
+import shutil
+
+import numpy as np
 
 from object_detection import sample_inputs
+from object_detection.inference import model_loading, sample_detector
+from object_detection.training import checkpoints
 
 _HYPERPARAMS = """conv_hyperparams {
   regularizer { l2_regularizer { weight: 0.1 } }
@@ -78,3 +83,27 @@ def write(folder: pathlib.Path) -> pathlib.Path:
     text = _CONFIG.format(folder=folder, hyperparams=_HYPERPARAMS)
     (folder / "pipeline.config").write_text(text)
     return folder
+
+
+def write_run(name: pathlib.Path, data_dir: pathlib.Path) -> pathlib.Path:
+    """Writes the folder of a run of one epoch; returns it.
+
+    Args:
+        name: of the folder.
+        data_dir: from `write`.
+    """
+    name.mkdir(parents=True, exist_ok=True)
+    shutil.copy(data_dir / "pipeline.config", name)
+    loaded = model_loading.build(model_loading.read_configs(str(name)), None)
+    rng = np.random.default_rng(5)
+    variables = {
+        # By the biases one class of an anchor is more likely than the other.
+        key: rng.normal(0, 0.5, variable.shape).astype(np.float32)
+        if key.endswith("biases")
+        else sample_detector.draw_weights(variable, rng)
+        for key, variable in loaded.model.checkpoint_variables().items()
+    }
+    step = {checkpoints.GLOBAL_STEP: np.int64(2)}
+    for checkpoint in ("e1.ckpt", "final.ckpt"):
+        checkpoints.save(str(name / checkpoint), {**variables, **step})
+    return name
