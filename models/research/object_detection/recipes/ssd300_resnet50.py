@@ -23,13 +23,11 @@ if not __package__:
 
 import tensorflow as tf  # noqa: E402
 from absl import logging  # noqa: E402
-from google.protobuf import text_format  # noqa: E402
 
 from object_detection import inputs, model_lib  # noqa: E402
 from object_detection.core import errors  # noqa: E402
 from object_detection.inference import inference_speed  # noqa: E402
 from object_detection.recipes import (  # noqa: E402
-    epochs,
     jobs,
     ssd300_resnet50_log,
     ssd300_resnet50_overrides,
@@ -43,46 +41,10 @@ from object_detection.training import (  # noqa: E402
     checkpoints,
     distributed,
     listeners,
-    trainer,
 )
-from object_detection.utils import (  # noqa: E402
-    atomic_file,
-    command,
-    label_map_util,
-)
-
-_LABEL_MAP_NAME = "label_map.pbtxt"
+from object_detection.utils import command  # noqa: E402
 
 Tensor = Any
-
-
-class _Checkpoints(epochs.EpochCheckpoints):
-    """Names the checkpoints of epochs, with the label map beside them."""
-
-    def __init__(
-        self,
-        log: ssd300_resnet50_log.RunLog,
-        directory: str,
-        steps_per_epoch: int,
-        label_map_path: str,
-    ) -> None:
-        pattern = os.path.join(directory, "epoch_{last_epoch}")
-        super().__init__(steps_per_epoch, pattern)
-        self._log = log
-        self._directory = directory
-        self._num_iterations = steps_per_epoch
-        self._label_map_path = label_map_path
-
-    def begin(self, state: trainer.TrainState) -> None:
-        label_map = label_map_util.load_labelmap(self._label_map_path)
-        path = os.path.join(self._directory, _LABEL_MAP_NAME)
-        with atomic_file.replacing(path) as temporary:
-            with open(temporary, "w", encoding="utf-8") as file:
-                file.write(text_format.MessageToString(label_map))
-
-    def show_checkpoint(self, epoch: int, name: str) -> None:
-        step = (epoch - 1, epoch * self._num_iterations)
-        self._log.log({"model path": name}, step)
 
 
 def main(arguments: argparse.Namespace) -> None:
@@ -90,7 +52,10 @@ def main(arguments: argparse.Namespace) -> None:
     logging.set_verbosity(logging.INFO)
     with distributed.processes():
         _set_up_process(arguments)
-        flags.check(arguments, distributed.size())
+        try:
+            flags.check(arguments, distributed.size())
+        except errors.ConfigError as error:
+            distributed.raise_together(error)
         log = ssd300_resnet50_log.RunLog(
             arguments.json_summary, distributed.is_main_process()
         )
@@ -162,7 +127,9 @@ def _train(
         label_map_path = job.configs["train_input_config"].label_map_path
         looking_on = [
             lines,
-            _Checkpoints(log, directory, num_steps, label_map_path),
+            ssd300_resnet50_log.Checkpoints(
+                log, directory, num_steps, label_map_path
+            ),
         ]
     jobs.look_on(
         job,

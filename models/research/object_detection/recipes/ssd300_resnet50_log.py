@@ -6,12 +6,16 @@ DLLogger prints them, those of the summary `DLLL {json}`.
 
 import argparse
 import datetime
+import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from google.protobuf import text_format
+
 from object_detection.core.standard_fields import LossFields
 from object_detection.recipes import epochs, step_times
-from object_detection.utils import exp_utils
+from object_detection.training import trainer
+from object_detection.utils import atomic_file, exp_utils, label_map_util
 
 _SPEEDS = ("avg_img/sec", "med_img/sec", "min_img/sec", "max_img/sec")
 _UNITS = {
@@ -22,6 +26,7 @@ _UNITS = {
     **dict.fromkeys(_SPEEDS, "images/s"),
 }
 _MAP = "Precision/mAP"
+_LABEL_MAP_NAME = "label_map.pbtxt"
 
 
 class RunLog:
@@ -136,6 +141,46 @@ class EpochLines(epochs.EpochLog):
         """See `EpochLog`."""
         self.total_seconds += seconds
         self._log.log({"time": seconds}, (epoch,))
+
+
+class Checkpoints(epochs.EpochCheckpoints):
+    """Names the checkpoints of epochs, with the label map beside them.
+
+    Args:
+        log: where to.
+        directory: of the training.
+        steps_per_epoch: 1 or more.
+        label_map_path: of the label map to write there.
+    """
+
+    def __init__(
+        self,
+        log: RunLog,
+        directory: str,
+        steps_per_epoch: int,
+        label_map_path: str,
+    ) -> None:
+        # Braces in it are of its name.
+        folder = directory.replace("{", "{{").replace("}", "}}")
+        pattern = os.path.join(folder, "epoch_{last_epoch}")
+        super().__init__(steps_per_epoch, pattern)
+        self._log = log
+        self._directory = directory
+        self._num_iterations = steps_per_epoch
+        self._label_map_path = label_map_path
+
+    def begin(self, state: trainer.TrainState) -> None:
+        """Writes the label map; see `TrainingListener`."""
+        label_map = label_map_util.load_labelmap(self._label_map_path)
+        path = os.path.join(self._directory, _LABEL_MAP_NAME)
+        with atomic_file.replacing(path) as temporary:
+            with open(temporary, "w", encoding="utf-8") as file:
+                file.write(text_format.MessageToString(label_map))
+
+    def show_checkpoint(self, epoch: int, name: str) -> None:
+        """Logs its path; see `EpochCheckpoints`."""
+        step = (epoch - 1, epoch * self._num_iterations)
+        self._log.log({"model path": name}, step)
 
 
 class Evaluations(exp_utils.DLLogger):

@@ -75,7 +75,7 @@ def run(data, *arguments):
 @pytest.fixture(scope="module")
 def whole(data, tmp_path_factory):
     """A training of three epochs: its directory and its summary."""
-    directory = tmp_path_factory.mktemp("whole")
+    directory = tmp_path_factory.mktemp("{whole}")
     run(
         *(data, "--save", directory / "models"),
         *("--evaluation", 0, 2, 9),
