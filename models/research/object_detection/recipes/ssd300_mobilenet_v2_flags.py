@@ -1,7 +1,8 @@
 """The flags of MindSpore's SSD300, those of its config.py among them."""
 
 import argparse
-from typing import Any, NamedTuple
+from collections.abc import Callable, Collection
+from typing import NamedTuple
 
 from object_detection.core import errors
 from object_detection.recipes import jobs
@@ -37,7 +38,7 @@ class Setting(NamedTuple):
 
     name: str
     paths: tuple[str, ...]
-    kind: Any
+    kind: Callable[[str], float]
     help: str
 
 
@@ -179,7 +180,7 @@ def training_parser(description: str) -> argparse.ArgumentParser:
         default="ckpt_0",
         help="gets the checkpoints; a training that stopped goes on from there",
     )
-    _add_settings(made, set(s.name for s in SETTINGS))
+    _add_settings(made, [setting.name for setting in SETTINGS])
     return made
 
 
@@ -338,7 +339,9 @@ def _add_start(made: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_settings(made: argparse.ArgumentParser, names: Any) -> None:
+def _add_settings(
+    made: argparse.ArgumentParser, names: Collection[str]
+) -> None:
     group = made.add_argument_group("numbers of the config; None for its own")
     for setting in SETTINGS:
         if setting.name in names:
