@@ -1,11 +1,11 @@
 """The flags of MindSpore's SSD300, those of its config.py among them."""
 
 import argparse
-from collections.abc import Callable, Collection
-from typing import NamedTuple
+from collections.abc import Collection
 
 from object_detection.core import errors
 from object_detection.recipes import jobs
+from object_detection.recipes import ssd300_mobilenet_v2_settings as settings
 from object_detection.training import amp
 from object_detection.utils import command
 
@@ -16,90 +16,10 @@ ASCEND, GPU, CPU = "Ascend", "GPU", "CPU"
 BACKBONE = "backbone"
 FULL, NO_CROWD = "full", "no_crowd"
 
-_NMS = "model.ssd.post_processing.batch_non_max_suppression"
-_MATCHER = "model.ssd.matcher.argmax_matcher"
-_OPTIMIZER = "train_config.optimizer.momentum_optimizer"
-_COSINE = f"{_OPTIMIZER}.learning_rate.cosine_decay_learning_rate"
-
 _COUNT = command.number_from(1)
 _FROM_0 = command.number_from(0)
 _RATE = command.number_from(0.0, float)
 
-
-class Setting(NamedTuple):
-    """A key of MindSpore's config.py that is one number of the config.
-
-    Attributes:
-        name: of the key and of the flag.
-        paths: of the fields that hold it.
-        kind: `type` of the flag.
-        help: what it is.
-    """
-
-    name: str
-    paths: tuple[str, ...]
-    kind: Callable[[str], float]
-    help: str
-
-
-SETTINGS = (
-    Setting(
-        "match_threshold",
-        (f"{_MATCHER}.matched_threshold", f"{_MATCHER}.unmatched_threshold"),
-        _RATE,
-        "IoU above which an anchor is matched",
-    ),
-    Setting(
-        "nms_threshold",
-        (f"{_NMS}.iou_threshold",),
-        _RATE,
-        "IoU above which a box is suppressed",
-    ),
-    Setting(
-        "min_score",
-        (f"{_NMS}.score_threshold",),
-        _RATE,
-        "score that a detection has to exceed",
-    ),
-    Setting(
-        "max_boxes",
-        (f"{_NMS}.max_detections_per_class",),
-        _COUNT,
-        "detections of a class in an image",
-    ),
-    Setting(
-        "lr_init",
-        (f"{_COSINE}.warmup_learning_rate",),
-        _RATE,
-        "learning rate of the first step",
-    ),
-    Setting(
-        "lr_end_rate",
-        (f"{_COSINE}.end_learning_rate_ratio",),
-        _RATE,
-        "that of the last one, as a share of --lr",
-    ),
-    Setting(
-        "warmup_epochs",
-        (f"{_COSINE}.warmup_epochs",),
-        _RATE,
-        "epochs in which it rises to --lr",
-    ),
-    Setting(
-        "momentum",
-        (f"{_OPTIMIZER}.momentum_optimizer_value",),
-        _RATE,
-        "of the optimizer",
-    ),
-    Setting(
-        "weight_decay",
-        ("train_config.weight_decay.weight",),
-        _RATE,
-        "of all but BatchNorm",
-    ),
-)
-# Those of an evaluation; the others are of training.
-EVAL_SETTINGS = ("nms_threshold", "min_score", "max_boxes")
 
 DATA_FLAGS = {
     COCO: ("coco_root", "train_data_type", "val_data_type", "instances_set"),
@@ -180,7 +100,7 @@ def training_parser(description: str) -> argparse.ArgumentParser:
         default="ckpt_0",
         help="gets the checkpoints; a training that stopped goes on from there",
     )
-    _add_settings(made, [setting.name for setting in SETTINGS])
+    _add_settings(made, [setting.name for setting in settings.SETTINGS])
     return made
 
 
@@ -209,7 +129,7 @@ def evaluation_parser(description: str) -> argparse.ArgumentParser:
         default=".",
         help="gets predictions.json, in COCO's result format, and eval/",
     )
-    _add_settings(made, EVAL_SETTINGS)
+    _add_settings(made, settings.EVAL_SETTINGS)
     return made
 
 
@@ -343,7 +263,7 @@ def _add_settings(
     made: argparse.ArgumentParser, names: Collection[str]
 ) -> None:
     group = made.add_argument_group("numbers of the config; None for its own")
-    for setting in SETTINGS:
+    for setting in settings.SETTINGS:
         if setting.name in names:
             group.add_argument(
                 f"--{setting.name}", type=setting.kind, help=setting.help

@@ -7,6 +7,7 @@ from typing import Any
 
 from object_detection.protos import input_reader_pb2, pipeline_pb2
 from object_detection.recipes import ssd300_mobilenet_v2_flags as flags
+from object_detection.recipes import ssd300_mobilenet_v2_settings as settings
 from object_detection.utils import config_util, label_map_util
 
 TRAIN, EVAL = "train", "eval"
@@ -95,7 +96,7 @@ def _common(
     pipeline: pipeline_pb2.TrainEvalPipelineConfig,
 ) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    for setting in flags.SETTINGS:
+    for setting in settings.SETTINGS:
         value = getattr(arguments, setting.name, None)
         found |= dict.fromkeys(setting.paths, value)
     found |= _readers(arguments, pipeline)

@@ -12,6 +12,7 @@ from object_detection.protos import input_reader_pb2
 from object_detection.recipes import jobs
 from object_detection.recipes import ssd300_mobilenet_v2_flags as flags
 from object_detection.recipes import ssd300_mobilenet_v2_log as log
+from object_detection.recipes import ssd300_mobilenet_v2_settings as settings
 from object_detection.training import amp, distributed
 from object_detection.utils import (
     config_util,
@@ -87,7 +88,7 @@ def show_config(
         ("num_ssd_boxes", _num_boxes(configs), "model.ssd.anchor_generator"),
     ]
     pipeline = config_util.create_pipeline_proto_from_configs(configs)
-    for setting in flags.SETTINGS:
+    for setting in settings.SETTINGS:
         value = pipeline
         for step in setting.paths[0].split("."):
             value = getattr(value, step)
