@@ -29,7 +29,14 @@ def run(directory, *flags):
     )
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize(
+    "case",
+    [
+        # The same network as SSD320's, but for its backbone.
+        pytest.param(case, marks=pytest.mark.slow) if "640" in case else case
+        for case in CASES
+    ],
+)
 def test_inference_has_the_numbers_of_the_original(case):
     result = run(golden.TESTDATA / case, "--inference_only", "--strict")
     assert result.returncode == 0, result.stdout + result.stderr

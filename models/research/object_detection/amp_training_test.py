@@ -40,11 +40,8 @@ def full_precision(config_path, tmp_path_factory):
     return losses(config_path, tmp_path_factory.mktemp("full"), "float32")
 
 
-@pytest.mark.parametrize(
-    # CPUs have no float16 arithmetic.
-    "dtype",
-    ["bfloat16", pytest.param("float16", marks=pytest.mark.slow)],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
 def test_losses_agree_with_those_of_float32(
     config_path, tmp_path, full_precision, dtype
 ):

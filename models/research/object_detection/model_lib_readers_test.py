@@ -190,6 +190,7 @@ def test_the_training_set_is_measured_without_the_readers(folder, tmp_path):
     assert list(job.eval_input_fns) == [model_lib.TRAINING]
 
 
+@pytest.mark.slow
 def test_additional_channels_train_and_start_from_a_network_of_three(
     folder, two_sets, tmp_path, capsys
 ):

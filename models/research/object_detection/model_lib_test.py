@@ -237,6 +237,7 @@ def test_predictions_come_one_by_one(config_path, trained, tmp_path):
         assert prediction["num_detections"] <= len(boxes)
 
 
+@pytest.mark.slow
 def test_moving_averages_are_measured_when_asked(config_path, tmp_path):
     averages = (
         "train_config.optimizer.use_moving_average=true,"

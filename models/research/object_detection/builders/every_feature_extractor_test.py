@@ -20,7 +20,14 @@ from object_detection.protos import pipeline_pb2, ssd_pb2
 GOLDEN = pathlib.Path(__file__).resolve().parents[4] / "qa/parity/testdata"
 
 TYPES = feature_extractor_builder.types()
-SLOW = {"ssd_pnasnet", "ssd300_vgg16", "ssd512_vgg16", "ssd300_resnet50"}
+SLOW = {
+    "ssd300_resnet50",
+    "ssd300_vgg16",
+    "ssd512_vgg16",
+    "ssd_inception_v3",
+    "ssd_pnasnet",
+}
+DEEP = ("101", "152")
 # The deep ones differ from ssd_resnet50 in a number alone.
 COMPUTED = [
     pytest.param(kind, marks=pytest.mark.slow) if kind in SLOW else kind
@@ -48,7 +55,15 @@ def images(kind):
     return np.random.default_rng(0).uniform(-1, 1, (2, *size, 3)).astype("f4")
 
 
-@pytest.mark.parametrize("kind", TYPES)
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pytest.param(kind, marks=pytest.mark.slow)
+        if any(depth in kind for depth in DEEP)
+        else kind
+        for kind in TYPES
+    ],
+)
 def test_shapes_and_names(kind):
     expected = EXPECTED[kind]
     extractor = build(kind)
