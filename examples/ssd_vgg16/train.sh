@@ -109,10 +109,14 @@ if ((status)); then
   exit "$status"
 fi
 
+# Prints the log without what horovodrun puts before each line.
+lines() {
+  sed -E 's/\[[0-9]+,[0-9]+\]<std(out|err)>://g' "$log"
+}
 # Prints what stands behind a text in the log for the last time, or n/a.
 last() { # TEXT PATTERN
   local found
-  found=$(sed -nE "s/.*$1($2).*/\1/p" "$log" | tail -n 1)
+  found=$(lines | sed -nE "s/.*$1($2).*/\1/p" | tail -n 1)
   echo "${found:-n/a}"
 }
 product() { # FORMAT FACTOR FACTOR
@@ -144,7 +148,7 @@ case_name=${network}_bs${num_images}_${num_processes}p_$kind
   echo "E2ETrainingTime = $seconds"
   echo "TrainAccuracy = $accuracy"
 } >"$output/$case_name.log"
-sed -nE "s/^epoch:[0-9]+ loss:($number).*/\1/p" "$log" \
+lines | sed -nE "s/^epoch:[0-9]+ loss:($number).*/\1/p" \
   >"$output/train_${case_name}_loss.txt"
 
 echo "Final Training Duration sec : $seconds"

@@ -106,8 +106,9 @@ print("[i] Batch size:     4")
 print("[i] Processes:      2, 8 images a step")
 print("epoch:1 loss:12.500000 perf = 0.100000 global_ste/sec")
 print("epoch:1 train mAP: 0.125000")
-print("epoch:2 loss:7.250000 perf = 2.500000 global_ste/sec")
-print("epoch:2 train mAP: 0.375000")
+# As horovodrun shows it.
+print("[1,0]<stdout>:epoch:2 loss:7.250000 perf = 2.500000 global_ste/sec")
+print("[1,0]<stdout>:epoch:2 train mAP: 0.375000[1,0]<stdout>:")
 sys.exit(int(next((a[7:] for a in sys.argv if a.startswith("--code=")), 0)))
 """
 

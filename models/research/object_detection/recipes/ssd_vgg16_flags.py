@@ -120,7 +120,7 @@ def _add_training(made: argparse.ArgumentParser) -> None:
         type=_list_of(_COUNT),
         default="320000;400000",
         help="the last step of each learning rate but the last one, counted "
-        "from 0",
+        "from 0; '' for one learning rate",
     )
     group.add_argument(
         "--momentum", type=_RATE, default=0.9, help="of the optimizer"

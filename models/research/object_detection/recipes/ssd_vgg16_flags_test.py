@@ -59,6 +59,12 @@ def test_flags_change_the_config(data_dir):
         assert decay == 0.25
 
 
+def test_one_learning_rate(data_dir):
+    configs = config_of(data_dir, "--lr-values=0.5", "--lr-boundaries=")
+    rate = configs["train_config"].optimizer.momentum_optimizer.learning_rate
+    assert rate.constant_learning_rate.learning_rate == 0.5
+
+
 def test_defaults_are_those_of_the_config():
     for side_px in (300, 512):
         name = f"ssd{side_px}_vgg16_voc.config"

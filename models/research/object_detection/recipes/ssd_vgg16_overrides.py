@@ -3,6 +3,7 @@
 import argparse
 import glob
 import os
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from object_detection.core import errors
@@ -84,25 +85,34 @@ def make(arguments: argparse.Namespace, is_new: bool) -> dict[str, Any]:
     Raises:
         ConfigError: there are no such weights.
     """
-    rates, boundaries = arguments.lr_values, arguments.lr_boundaries
     weights = find_weights(arguments.vgg_dir) if is_new else ""
     return {
         "train_config.batch_size": arguments.batch_size,
         "train_config.num_steps": 0,
         "train_config.num_epochs": arguments.epochs,
         f"{_MOMENTUM}.momentum_optimizer_value": arguments.momentum,
-        f"{_MOMENTUM}.learning_rate": {
-            "manual_step_learning_rate": {
-                "initial_learning_rate": rates[0],
-                "schedule": [
-                    # A boundary is the last step of its rate.
-                    {"step": step + 1, "learning_rate": rate}
-                    for step, rate in zip(boundaries, rates[1:], strict=True)
-                ],
-            }
-        },
+        f"{_MOMENTUM}.learning_rate": _learning_rate(
+            arguments.lr_values, arguments.lr_boundaries
+        ),
         **{f"{part}.{_DECAY}": arguments.weight_decay for part in _DECAYED},
         "train_config.fine_tune_checkpoint": weights,
+    }
+
+
+def _learning_rate(
+    rates: Sequence[float], boundaries: Sequence[int]
+) -> dict[str, Any]:
+    if not boundaries:
+        return {"constant_learning_rate": {"learning_rate": rates[0]}}
+    return {
+        "manual_step_learning_rate": {
+            "initial_learning_rate": rates[0],
+            "schedule": [
+                # A boundary is the last step of its rate.
+                {"step": step + 1, "learning_rate": rate}
+                for step, rate in zip(boundaries, rates[1:], strict=True)
+            ],
+        }
     }
 
 

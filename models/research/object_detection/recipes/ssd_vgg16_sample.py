@@ -22,7 +22,9 @@ model {{ ssd {{
     type: "ssd_mobilenet_v1" depth_multiplier: 0.25 min_depth: 4 {hyperparams}
   }}
   box_coder {{ faster_rcnn_box_coder {{}} }}
-  matcher {{ argmax_matcher {{ strict_threshold: true }} }}
+  matcher {{ argmax_matcher {{
+    matched_threshold: 0.25 unmatched_threshold: 0.25 strict_threshold: true
+  }} }}
   similarity_calculator {{ iou_similarity {{}} }}
   background_class_last: true
   anchor_generator {{ default_box_generator {{

@@ -90,6 +90,13 @@ def _create_job(
     arguments: argparse.Namespace, start_step: int
 ) -> model_lib.EstimatorAndInputs:
     data = ssd_vgg16_overrides.find_data(arguments.data_dir, arguments.preset)
+    compute_dtype = flags.COMPUTE_DTYPES[arguments.precision_mode]
+    if compute_dtype == "float16" and not tf.config.get_visible_devices("GPU"):
+        logging.warning(
+            "--precision_mode %s: CPUs compute float16 very slowly, and there "
+            "is no GPU",
+            arguments.precision_mode,
+        )
     job = jobs.create_job(
         data.config_path,
         arguments.name,
@@ -98,7 +105,7 @@ def _create_job(
             **ssd_vgg16_overrides.make(arguments, is_new=not start_step),
         },
         arguments.hparams_overrides,
-        compute_dtype=flags.COMPUTE_DTYPES[arguments.precision_mode],
+        compute_dtype=compute_dtype,
     )
     return job._replace(
         train_input_fn=_on_threads(job.train_input_fn, arguments.num_workers)
