@@ -21,14 +21,13 @@ sys.path[0] = os.path.join(
 )
 
 import object_detection  # noqa: E402, F401, I001 - it quietens TensorFlow
-import tensorflow as tf  # noqa: E402
 from absl import flags, logging  # noqa: E402
 
 from object_detection import inputs, model_lib  # noqa: E402
 from object_detection.inference import inference_speed  # noqa: E402
 from object_detection.training import amp, checkpoints  # noqa: E402
 from object_detection.training.training_loop import RunConfig  # noqa: E402
-from object_detection.utils import command, exp_utils  # noqa: E402
+from object_detection.utils import command, devices, exp_utils  # noqa: E402
 
 FLAGS = flags.FLAGS
 
@@ -67,9 +66,7 @@ def main(_: list[str]) -> None:
     """Does what the flags say."""
     if not FLAGS["verbosity"].present:
         logging.set_verbosity(logging.INFO)
-    # TensorFlow would take all memory of all GPUs at once.
-    for gpu in tf.config.list_physical_devices("GPU"):
-        tf.config.experimental.set_memory_growth(gpu, True)
+    devices.set_up()
     inference_speed.check_percentiles(FLAGS.percentiles)
     job = model_lib.create_estimator_and_inputs(
         RunConfig(model_dir=""),

@@ -78,6 +78,28 @@ train() { # NUM_PROCESSES LOG_DIR [ONE_LOG_A_PROCESS]
   fi
 }
 
+# What run_eval.sh and run_eval_gpu.sh do.
+evaluate_as() { # SCRIPT FLAG|"" ARGUMENT ...
+  local script=$1 flags=()
+  [[ -z $2 ]] || flags=("$2")
+  shift 2
+  usage() {
+    cat <<EOT
+usage: [SETTING=VALUE ...] bash $script DATASET CHECKPOINT_PATH DEVICE_ID
+  DATASET          coco, voc or other
+  CHECKPOINT_PATH  such as LOG0/ckpt_0/ssd-500_458.ckpt, or a folder for its
+                   newest
+  DEVICE_ID        number of the GPU, if there is one
+Writes eval<DEVICE_ID>/log.txt and eval<DEVICE_ID>/predictions.json.
+EOT
+    settings
+  }
+  (($# == 3)) || wrong_arguments
+  require_dataset "$1"
+  require_number "$3"
+  evaluate "$@" "${flags[@]}"
+}
+
 # Evaluates, with all output in eval<DEVICE_ID>.
 evaluate() { # DATASET CHECKPOINT_PATH DEVICE_ID FLAG ...
   local output_dir=$PWD/eval$3

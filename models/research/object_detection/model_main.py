@@ -33,6 +33,7 @@ from object_detection.training.training_loop import RunConfig  # noqa: E402
 from object_detection.utils import (  # noqa: E402
     command,
     config_util,
+    devices,
     exp_utils,
 )
 
@@ -277,9 +278,7 @@ def _facts(job: model_lib.EstimatorAndInputs | None) -> dict[str, str]:
 
 
 def _set_up_process() -> None:
-    # TensorFlow would take all memory of all GPUs at once.
-    for gpu in tf.config.list_physical_devices("GPU"):
-        tf.config.experimental.set_memory_growth(gpu, True)
+    devices.set_up()
     if FLAGS.deterministic:
         tf.config.experimental.enable_op_determinism()
 

@@ -25,7 +25,6 @@ import contextlib
 import os
 from collections.abc import Iterator
 
-import tensorflow as tf
 from absl import flags, logging
 
 from object_detection.core import errors
@@ -37,7 +36,7 @@ from object_detection.inference import (
     image_sources,
 )
 from object_detection.training import amp
-from object_detection.utils import command, label_map_util
+from object_detection.utils import command, devices, label_map_util
 
 FLAGS = flags.FLAGS
 
@@ -134,9 +133,7 @@ def main(arguments: list[str]) -> None:
     """Does what the flags say."""
     if not FLAGS["verbosity"].present:
         logging.set_verbosity(logging.INFO)
-    # TensorFlow would take all memory of all GPUs at once.
-    for gpu in tf.config.list_physical_devices("GPU"):
-        tf.config.experimental.set_memory_growth(gpu, True)
+    devices.set_up()
     inputs = [*FLAGS.input, *arguments[1:], *FLAGS.input_tfrecord_paths]
     sources = image_sources.find(inputs)
     _check_outputs()

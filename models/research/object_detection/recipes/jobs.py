@@ -7,7 +7,6 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import tensorflow as tf
 from absl import logging
 
 from object_detection import inputs, model_hparams, model_lib
@@ -25,19 +24,6 @@ from object_detection.utils import config_util, epoch_steps
 _ROOT = pathlib.Path(__file__).resolve().parents[4]
 
 Overrides = Mapping[str, Any]
-
-
-def set_up_devices(*, uses_gpus: bool = True) -> None:
-    """Lets this process share its GPUs, or leaves them alone.
-
-    Args:
-        uses_gpus: false for the CPU alone.
-    """
-    if not uses_gpus:
-        tf.config.set_visible_devices([], "GPU")
-    # TensorFlow would take all memory of all GPUs at once.
-    for gpu in tf.config.get_visible_devices("GPU"):
-        tf.config.experimental.set_memory_growth(gpu, True)
 
 
 def config_path(name: str) -> str:

@@ -134,12 +134,7 @@ def evaluation_parser(description: str) -> argparse.ArgumentParser:
 
 
 def _parser(description: str) -> argparse.ArgumentParser:
-    made = argparse.ArgumentParser(
-        description=description,
-        formatter_class=command.HelpFormatter,
-        # So that a flag that there is not is refused.
-        allow_abbrev=False,
-    )
+    made = command.make_parser(description)
     _add_machine(made)
     _add_data(made)
     return made

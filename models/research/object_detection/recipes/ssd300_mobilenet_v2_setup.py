@@ -9,7 +9,6 @@ from object_detection import inputs
 from object_detection.builders import model_builder, record_cache
 from object_detection.core import errors
 from object_detection.protos import input_reader_pb2
-from object_detection.recipes import jobs
 from object_detection.recipes import ssd300_mobilenet_v2_flags as flags
 from object_detection.recipes import ssd300_mobilenet_v2_log as log
 from object_detection.recipes import ssd300_mobilenet_v2_settings as settings
@@ -17,6 +16,7 @@ from object_detection.training import amp, distributed
 from object_detection.utils import (
     config_util,
     configured_detector,
+    devices,
     print_anchors,
 )
 
@@ -41,7 +41,7 @@ def set_up_process(arguments: argparse.Namespace) -> str:
                 "GPUs here, counted from 0"
             )
         tf.config.set_visible_devices(gpus[arguments.device_id], "GPU")
-    jobs.set_up_devices(uses_gpus=uses_gpus)
+    devices.set_up(uses_gpus=uses_gpus)
     if arguments.compute_dtype is not None:
         return arguments.compute_dtype
     if arguments.run_platform == flags.GPU:

@@ -42,7 +42,7 @@ from object_detection.training import (  # noqa: E402
     distributed,
     listeners,
 )
-from object_detection.utils import command  # noqa: E402
+from object_detection.utils import command, devices  # noqa: E402
 
 Tensor = Any
 
@@ -68,7 +68,7 @@ def main(arguments: argparse.Namespace) -> None:
 
 
 def _set_up_process(arguments: argparse.Namespace) -> None:
-    jobs.set_up_devices(uses_gpus=not arguments.no_cuda)
+    devices.set_up(uses_gpus=not arguments.no_cuda)
     tf.config.experimental.enable_tensor_float_32_execution(
         arguments.allow_tf32
     )

@@ -34,12 +34,7 @@ def parser(description: str) -> argparse.ArgumentParser:
     Args:
         description: of the program.
     """
-    made = argparse.ArgumentParser(
-        description=description,
-        formatter_class=command.HelpFormatter,
-        # So that a flag that there is not is refused.
-        allow_abbrev=False,
-    )
+    made = command.make_parser(description)
     for add in (_add_data, _add_training, _add_compute, _add_reports):
         add(made)
     return made

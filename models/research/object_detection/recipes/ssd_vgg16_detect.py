@@ -31,10 +31,9 @@ from object_detection.inference import (  # noqa: E402
     model_loading,
 )
 from object_detection.recipes import (  # noqa: E402
-    jobs,
     ssd_vgg16_export_model,
 )
-from object_detection.utils import command  # noqa: E402
+from object_detection.utils import command, devices  # noqa: E402
 
 _LABEL_MAP_ENDING = ".pbtxt"
 
@@ -42,7 +41,7 @@ _LABEL_MAP_ENDING = ".pbtxt"
 def main(arguments: argparse.Namespace) -> None:
     """Does what the flags say."""
     logging.set_verbosity(logging.INFO)
-    jobs.set_up_devices()
+    devices.set_up()
     sources = image_sources.find(arguments.files)
     model = detector.Detector.from_saved_model(
         arguments.model,
@@ -83,11 +82,7 @@ def _label_map_path(arguments: argparse.Namespace) -> str | None:
 
 def parser() -> argparse.ArgumentParser:
     """Returns the parser of the command line."""
-    made = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=command.HelpFormatter,
-        allow_abbrev=False,
-    )
+    made = command.make_parser(__doc__)
     made.add_argument(
         "files", nargs="+", help="images, folders, patterns or videos"
     )

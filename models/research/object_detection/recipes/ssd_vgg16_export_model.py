@@ -46,8 +46,8 @@ from object_detection.inference import (  # noqa: E402
     detection_module,
     model_loading,
 )
-from object_detection.recipes import jobs, ssd_vgg16_result  # noqa: E402
-from object_detection.utils import command, config_util  # noqa: E402
+from object_detection.recipes import ssd_vgg16_result  # noqa: E402
+from object_detection.utils import command, config_util, devices  # noqa: E402
 
 IMAGE_TENSOR = "image_tensor"
 IMAGE_INPUT = "image_input"
@@ -71,7 +71,7 @@ def label_map_path(model: str) -> str:
 def main(arguments: argparse.Namespace) -> None:
     """Does what the flags say."""
     logging.set_verbosity(logging.INFO)
-    jobs.set_up_devices()
+    devices.set_up()
     for name in arguments.output_tensors:
         if name.removesuffix(":0") not in OUTPUTS:
             raise errors.ConfigError(
@@ -129,11 +129,7 @@ def _config_path(arguments: argparse.Namespace) -> str:
 
 def parser() -> argparse.ArgumentParser:
     """Returns the parser of the command line."""
-    made = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=command.HelpFormatter,
-        allow_abbrev=False,
-    )
+    made = command.make_parser(__doc__)
     made.add_argument(
         "--metagraph-file",
         help="pipeline.config, or its folder, from which the graph is built; "

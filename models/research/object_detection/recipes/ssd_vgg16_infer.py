@@ -46,6 +46,7 @@ from object_detection.recipes import (  # noqa: E402
 from object_detection.utils import (  # noqa: E402
     command,
     config_util,
+    devices,
     label_map_util,
 )
 
@@ -57,7 +58,7 @@ _THRESHOLD = (
 def main(arguments: argparse.Namespace) -> None:
     """Does what the flags say."""
     logging.set_verbosity(logging.INFO)
-    jobs.set_up_devices()
+    devices.set_up()
     _check(arguments)
     configs = model_loading.read_configs(
         arguments.training_data or arguments.name,
@@ -171,11 +172,7 @@ def _make_measuring(
 
 def parser() -> argparse.ArgumentParser:
     """Returns the parser of the command line."""
-    made = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=command.HelpFormatter,
-        allow_abbrev=False,
-    )
+    made = command.make_parser(__doc__)
     made.add_argument(
         "files", nargs="*", help="images, folders, patterns or videos"
     )

@@ -38,7 +38,7 @@ from object_detection.training import (  # noqa: E402
     listeners,
 )
 from object_detection.training.training_loop import TrainInputFn  # noqa: E402
-from object_detection.utils import command, exp_utils  # noqa: E402
+from object_detection.utils import command, devices, exp_utils  # noqa: E402
 
 _SECONDS_BETWEEN_STATES = 600.0
 _NUM_STATES_KEPT = 2
@@ -52,7 +52,7 @@ def main(arguments: argparse.Namespace) -> None:
     logging.set_verbosity(logging.INFO)
     flags.check(arguments)
     with distributed.processes():
-        jobs.set_up_devices()
+        devices.set_up()
         _train(arguments)
 
 

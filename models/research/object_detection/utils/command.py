@@ -50,11 +50,25 @@ def run_with_arguments(
     app.run(_with_exit_code(lambda _: main(arguments)), argv=sys.argv[:1])
 
 
-class HelpFormatter(
+class _HelpFormatter(
     argparse.ArgumentDefaultsHelpFormatter,
     argparse.RawDescriptionHelpFormatter,
 ):
     """Shows defaults, and leaves the lines of the description alone."""
+
+
+def make_parser(description: str | None = None) -> argparse.ArgumentParser:
+    """Returns the parser of a command that does not use absl's flags.
+
+    Args:
+        description: of the command, whose lines stay as they are.
+    """
+    return argparse.ArgumentParser(
+        description=description,
+        formatter_class=_HelpFormatter,
+        # So that a flag that there is not is refused.
+        allow_abbrev=False,
+    )
 
 
 def true_or_false(text: str) -> bool:

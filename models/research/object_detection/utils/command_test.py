@@ -89,7 +89,8 @@ def main(arguments):
     print(arguments.is_on)
     if not arguments.count:
         raise errors.DataError("what, where")
-parser = argparse.ArgumentParser("x", formatter_class=command.HelpFormatter)
+formatter = command.make_parser().formatter_class
+parser = argparse.ArgumentParser("x", formatter_class=formatter)
 add = parser.add_argument
 add("--is_on", type=command.true_or_false, default=True, help="y")
 parser.add_argument("--count", type=command.number_from(0))
