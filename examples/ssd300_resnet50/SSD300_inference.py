@@ -97,9 +97,7 @@ def _draw(
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=command.HelpFormatter
-    )
+    parser = command.make_parser(__doc__)
     parser.add_argument("images", nargs="+", help="paths or http addresses")
     parser.add_argument(
         "--checkpoint", required=True, help="or a directory, for its newest"
