@@ -35,11 +35,11 @@ fail() { # EXIT_CODE MESSAGE
   exit "$1"
 }
 
-dry_run=false with_test=false convert_flags=() arguments=()
+dry_run=${DRY_RUN:-0} with_test=false convert_flags=() arguments=()
 for argument in "$@"; do
   case $argument in
     --help | -h) usage && exit ;;
-    --dry_run) dry_run=true ;;
+    --dry_run) dry_run=1 ;;
     --with_test) with_test=true ;;
     --include_masks | --num_workers=*) convert_flags+=("$argument") ;;
     --*) fail 2 "unknown option $argument; --help lists them" ;;
@@ -74,7 +74,7 @@ step() { # Prints a command and runs it.
   printf '+'
   printf ' %q' "$@"
   printf '\n'
-  $dry_run || "$@"
+  [[ $dry_run == 1 ]] || "$@"
 }
 
 tool() { # A module of dataset_tools, with its flags.

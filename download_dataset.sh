@@ -8,7 +8,7 @@ usage: download_dataset.sh [--dry_run] [DIR]
 
   DIR        gets train2017, val2017, annotations and the archives (/coco)
 
-  --dry_run  print every step and do none
+  --dry_run  print every step and do none, as DRY_RUN=1 does
 
 About 40 GB, checked before anything is downloaded. A second call goes on where
 the first was stopped. DIR/checksums.sha256 says what the archives must be; put
@@ -19,29 +19,12 @@ TEXT
 }
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-# shellcheck source-path=SCRIPTDIR source=examples/launch.sh
-source "$root/examples/launch.sh"
-
-options=() arguments=()
-for argument in "$@"; do
-  case $argument in
-    --help | -h) usage && exit ;;
-    --dry_run) options+=("$argument") ;;
-    --*) fail 2 "unknown option $argument; --help lists them" ;;
-    *) arguments+=("$argument") ;;
-  esac
-done
-((${#arguments[@]} <= 1)) ||
-  fail 2 "expected 1 argument at most, got ${#arguments[@]}; --help lists them"
+# shellcheck source-path=SCRIPTDIR source=examples/download.sh
+source "$root/examples/download.sh"
+read_options /coco "$@"
 
 # Over https this host shows the certificate of the service that stores it.
 url=${COCO_URL:-http://images.cocodataset.org}
-command=(env "PYTHONPATH=$root/models/research" "$(find_python "$root")"
-  -m object_detection.dataset_tools.download
-  "--output_dir=$(realpath -m "${arguments[0]:-/coco}")"
-  "--url=$url/annotations/annotations_trainval2017.zip"
-  "--url=$url/zips/val2017.zip" "--url=$url/zips/train2017.zip")
-printf '+'
-printf ' %q' "${command[@]}"
-printf '\n'
-((${#options[@]})) || "${command[@]}"
+download "$root" "$directory" \
+  "--url=$url/annotations/annotations_trainval2017.zip" \
+  "--url=$url/zips/val2017.zip" "--url=$url/zips/train2017.zip"

@@ -219,3 +219,21 @@ def test_ruff(arguments):
         check=False,
     )
     assert result.returncode == 0, result.stdout + result.stderr
+
+
+def test_shellcheck():
+    scripts = [
+        path.relative_to(ROOT).as_posix()
+        for top in (*ROOT.glob("*.sh"), ROOT / "examples", ROOT / "qa")
+        for path in ([top] if top.is_file() else sorted(top.rglob("*.sh")))
+    ]
+    assert {"download_all.sh", "examples/run.sh"} < set(scripts)
+    shellcheck = pathlib.Path(sys.executable).with_name("shellcheck")
+    result = subprocess.run(
+        [shellcheck, "-x", *scripts, ".ci/run"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stdout + result.stderr

@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import subprocess
 
 import pytest
@@ -227,12 +226,3 @@ def test_usage():
         result = run(script, "--help")
         assert (result.returncode, result.stderr) == (0, "")
         assert result.stdout.startswith("usage: ")
-
-
-@pytest.mark.skipif(not shutil.which("shellcheck"), reason="no shellcheck")
-def test_shellcheck():
-    scripts = sorted(map(str, EXAMPLES.glob("*.sh")))
-    result = subprocess.run(
-        ["shellcheck", "-x", *scripts], capture_output=True, text=True
-    )
-    assert result.stdout == ""

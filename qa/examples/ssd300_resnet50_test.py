@@ -3,7 +3,6 @@
 import json
 import os
 import shlex
-import shutil
 import subprocess
 import sys
 
@@ -218,12 +217,3 @@ def test_inference_called_by_another_program(detector_and_image):
     assert boxes.min() >= 0 and boxes.max() <= 1
     assert {1, 2, 3} >= set(classes)
     assert (scores > 0.3).all()
-
-
-@pytest.mark.skipif(not shutil.which("shellcheck"), reason="no shellcheck")
-def test_shellcheck():
-    scripts = sorted(map(str, (EXAMPLES / FOLDER).glob("*.sh")))
-    result = subprocess.run(
-        ["shellcheck", "-x", *scripts], capture_output=True, text=True
-    )
-    assert result.stdout == ""

@@ -1,8 +1,6 @@
 """Tests of the scripts that train SSD-VGG."""
 
 import re
-import shutil
-import subprocess
 import sys
 
 import pytest
@@ -196,12 +194,3 @@ def test_a_real_run(tmp_path):
     output = tmp_path / "test/output/0"
     assert (output / "tb/train").exists()
     assert (output / "SSD-VGG_ID1619_for_TensorFlow_bs4_1p_perf.log").exists()
-
-
-@pytest.mark.skipif(not shutil.which("shellcheck"), reason="no shellcheck")
-def test_shellcheck():
-    scripts = sorted(map(str, FOLDER.glob("*.sh")))
-    result = subprocess.run(
-        ["shellcheck", "-x", *scripts], capture_output=True, text=True
-    )
-    assert result.stdout == ""

@@ -44,7 +44,7 @@ for type in "${types[@]}"; do
   overrides+=",batch_size=2,label_map_path=$work/data/shapes_label_map.pbtxt"
   overrides+=",train_input_path=$work/data/shapes_train.record-*"
   overrides+=",eval_input_path=$work/data/shapes_val.record-*"
-  rm -rf "$work/$type"
+  rm -rf "${work:?}/$type"
   start=$SECONDS
   if "$python" -m object_detection.model_main \
     --pipeline_config_path="$config" --model_dir="$work/$type" \
