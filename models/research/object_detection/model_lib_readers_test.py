@@ -209,6 +209,7 @@ def test_additional_channels_train_and_start_from_a_network_of_three(
     assert Image.open(picture).mode == "RGB"
 
 
+@pytest.mark.slow
 def test_gray_images_train_and_are_measured(folder, tmp_path):
     overrides = (
         "model.ssd.image_resizer.fixed_shape_resizer.convert_to_grayscale=true"

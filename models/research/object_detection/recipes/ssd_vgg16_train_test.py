@@ -118,11 +118,11 @@ def test_a_training_says_and_leaves_what_the_original_does(
 
     code, err = ends(capfd, train, "--epochs=3")
     assert code == 1 and err.startswith("ERROR: --name: ckpt is there already")
-    check_a_run_that_goes_on(train, tmp_path)
 
 
-def check_a_run_that_goes_on(train, tmp_path):
-    """In float16, with a dump and a trace."""
+@pytest.mark.slow
+def test_a_run_goes_on_in_float16_with_a_dump_and_a_trace(train, tmp_path):
+    train("--epochs=3", "--checkpoint-interval=2", "--train-map-interval=0")
     out, _ = train(
         *("--epochs=4", "--continue-training=true", "--train-map-interval=0"),
         *("--checkpoint-interval=1", "--precision_mode=allow_mix_precision"),
