@@ -83,7 +83,9 @@ def _build_coco(
 ) -> image_set.ImageSet:
     _require_folder(config.image_dir, f"{path}.image_dir")
     _require_file(config.annotations_path, f"{path}.annotations_path")
-    found = coco_annotations.read_set(config.annotations_path, config.image_dir)
+    found = coco_annotations.read_set(
+        config.annotations_path, config.image_dir, clips_all_borders=True
+    )
     return image_set.ImageSet(
         config.annotations_path,
         found.images,

@@ -88,20 +88,23 @@ def read_set(
     *,
     with_masks: bool = False,
     needs_annotations: bool = True,
+    clips_all_borders: bool = False,
 ) -> CocoSet:
     """Reads and checks a file of annotations.
 
     As the original's converter, leaves out objects without width or height
-    and those that reach beyond the right or lower border. Differs from it in
-    corners left of the image or above: they are moved to the border, where
-    the original wrote negative coordinates; an object of which nothing
-    remains is left out. Areas stay as annotated.
+    and, unless `clips_all_borders`, those that reach beyond the right or lower
+    border. Differs from it in corners left of the image or above: they are
+    moved to the border, where the original wrote negative coordinates; an
+    object of which nothing remains is left out. Areas stay as annotated.
 
     Args:
         json_path: in COCO's format, with `images` and `categories`.
         image_dir: folder of the image files.
         with_masks: whether outlines are kept.
         needs_annotations: whether `annotations` must be there.
+        clips_all_borders: whether boxes are cut at the right and lower border
+            as well.
 
     Raises:
         DataError: naming file and place within it: no JSON, a key that is
@@ -124,7 +127,15 @@ def read_set(
                 f"{where}.image_id: expected the id of one of"
                 f" {len(images)} images, found {coco_json.shown(image_id)}"
             )
-        item = _read_object(entry, index, where, images[image_id], names, found)
+        item = _read_object(
+            entry,
+            index,
+            where,
+            images[image_id],
+            names,
+            found,
+            clips_all_borders,
+        )
         if item is not None:
             objects[image_id].append(item)
     found.images = [
@@ -252,6 +263,7 @@ def _read_object(
     image: CocoImage,
     names: dict[int, str],
     found: CocoSet,
+    clips_all_borders: bool,
 ) -> CocoObject | None:
     """Reads one annotation; notes in `found` what is changed or left out."""
     class_name = _class_name(entry, where, names)
@@ -273,7 +285,9 @@ def _read_object(
             f"{where}.iscrowd: expected 0 or 1, found"
             f" {coco_json.shown(is_crowd)}"
         )
-    fault, box = _fault_and_box(bbox, image.height_px, image.width_px)
+    fault, box = _fault_and_box(
+        bbox, image.height_px, image.width_px, clips_all_borders
+    )
     if fault:
         deed = "dropped" if box is None else "clipped"
         found.reasons[f"{deed}, {fault}"] += 1
@@ -307,7 +321,7 @@ def _class_name(entry: Any, where: str, names: dict[int, str]) -> str:
 
 
 def _fault_and_box(
-    bbox: list[float], height_px: int, width_px: int
+    bbox: list[float], height_px: int, width_px: int, clips_all_borders: bool
 ) -> tuple[str, tuple[float, float, float, float] | None]:
     """Returns what is wrong, "" if nothing, and the box to keep, if any."""
     x, y, width, height = map(float, bbox)
@@ -315,14 +329,24 @@ def _fault_and_box(
     # The sums, because a width may be lost in rounding.
     if not (xmax > xmin and ymax > ymin):
         return "has no area", None
-    if xmax > width_px or ymax > height_px:
-        return "reaches beyond the right or lower border", None
     if xmax <= 0 or ymax <= 0:
         return "is left of the image or above", None
+    is_beyond = xmax > width_px or ymax > height_px
+    if is_beyond and not clips_all_borders:
+        return "reaches beyond the right or lower border", None
+    if xmin >= width_px or ymin >= height_px:
+        return "is right of the image or below", None
+    box = (
+        max(ymin, 0.0),
+        max(xmin, 0.0),
+        min(ymax, float(height_px)),
+        min(xmax, float(width_px)),
+    )
+    if is_beyond:
+        return "reaches beyond the right or lower border", box
     if xmin < 0 or ymin < 0:
-        box = max(ymin, 0.0), max(xmin, 0.0), ymax, xmax
         return "reaches beyond the left or upper border", box
-    return "", (ymin, xmin, ymax, xmax)
+    return "", box
 
 
 def _side_px(entry: Any, key: str, where: str) -> int:

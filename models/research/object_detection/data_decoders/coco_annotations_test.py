@@ -15,11 +15,11 @@ def read(tmp_path, content, **options):
     return coco_annotations.read_set(str(path), "images", **options)
 
 
-def read_one(tmp_path, bbox, **changes):
+def read_one(tmp_path, bbox, clips_all_borders=False, **changes):
     """Reads one annotation of the image of height 30 and width 40."""
     content = sample_coco.make_content()
     content["annotations"] = [make_annotation(42, 3, bbox, **changes)]
-    found = read(tmp_path, content)
+    found = read(tmp_path, content, clips_all_borders=clips_all_borders)
     return found, [item.annotation for item in found.images[0].objects]
 
 
@@ -101,6 +101,21 @@ def test_negative_corner_moves_to_the_border_and_keeps_the_rest(tmp_path):
     assert dict(found.reasons) == {
         "clipped, reaches beyond the left or upper border": 1
     }
+
+
+@pytest.mark.parametrize(
+    ("bbox", "kept"),
+    [
+        ([5, 6, 35.01, 4], [(6, 5, 10, 40)]),
+        ([-2, 20, 10, 14], [(20, 0, 30, 8)]),
+        ([5, 6, 35, 24], [(6, 5, 30, 40)]),
+        ([40, 6, 3, 4], []),
+    ],
+)
+def test_boxes_are_cut_at_every_border_on_demand(tmp_path, bbox, kept):
+    found, objects = read_one(tmp_path, bbox, clips_all_borders=True)
+    assert [item.box_yxyx_px for item in objects] == kept
+    assert len(found.notes) == (bbox != [5, 6, 35, 24])
 
 
 def without(entry, key):
