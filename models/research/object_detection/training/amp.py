@@ -98,8 +98,9 @@ class LossScale(Protocol):
 class DynamicLossScale:
     """Keeps float16 gradients between underflow and overflow.
 
-    The scale halves after `overflows_before_shrink` updates with overflow in
-    a row and doubles after `growth_steps` without. Micikevicius et al.,
+    The scale halves at every `overflows_before_shrink`-th update with overflow
+    since it last changed, and doubles after `growth_steps` updates without, in
+    a row: as ExponentialUpdateLossScaleManager of TF1. Micikevicius et al.,
     "Mixed Precision Training" (2017).
 
     Args:
@@ -127,7 +128,9 @@ class DynamicLossScale:
         """Changes the scale when it is time; see `LossScale`."""
         scale = self.scale.value
         num_good = _count_on(self._num_good_steps, is_finite)
-        num_bad = _count_on(self._num_overflows, ~is_finite)
+        num_bad = self._num_overflows.value + tf.cast(
+            ~is_finite, self._num_overflows.dtype
+        )
         grows = num_good >= self._growth_steps
         shrinks = num_bad >= self._overflows_before_shrink
         can_shrink = scale > self._floor
@@ -140,7 +143,7 @@ class DynamicLossScale:
         )
         zero = tf.zeros_like(num_good)
         self._num_good_steps.assign(tf.where(grows, zero, num_good))
-        self._num_overflows.assign(tf.where(shrinks, zero, num_bad))
+        self._num_overflows.assign(tf.where(shrinks | grows, zero, num_bad))
         return ~shrinks | can_shrink
 
     def checkpoint_variables(self) -> Mapping[str, keras.Variable]:

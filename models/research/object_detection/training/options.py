@@ -43,7 +43,7 @@ class LossScaleOptions:
         initial: the first one.
         is_static: whether it stays as it is.
         growth_steps: updates without overflow after which it doubles.
-        overflows_before_shrink: updates with overflow, one after the other,
+        overflows_before_shrink: updates with overflow, since it last changed,
             after which it halves.
     """
 
