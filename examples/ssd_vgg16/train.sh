@@ -55,8 +55,9 @@ for argument in "$@"; do
     --help-flags) exec "$(find_python "$root")" "$program" --help ;;
     --data_path=?*) data_path=${argument#*=} ;;
     --data_path | --data_path=) wrong "--data_path: expected --data_path=DIR" ;;
-    --continue-training=[Tt]rue) continues=1 ;;
+    --continue-training=[Tt][Rr][Uu][Ee]) continues=1 ;;
     --*) ;;
+    [Tt][Rr][Uu][Ee]) [[ $previous != --continue-training ]] || continues=1 ;;&
     *) [[ $previous == --* && $previous != *=* ]] ||
       wrong "$argument: every argument is a flag, --name=value" ;;
   esac

@@ -151,10 +151,13 @@ def test_what_a_run_was_is_summed_up(tmp_path, python):
 
     # Another run leaves that of before, one that goes on adds to it.
     log = output / "train_0.log"
-    result = run(
-        PERFORMANCE, "--data_path=/d", "--continue-training=True", **settings
-    )
-    assert log.read_text().count("epoch:2 loss") == 2
+    for count, flag in (
+        (2, ["--continue-training=True"]),
+        (3, ["--continue-training", "true"]),
+        (4, ["--continue-training=TRUE"]),
+    ):
+        run(PERFORMANCE, "--data_path=/d", *flag, **settings)
+        assert log.read_text().count("epoch:2 loss") == count
     assert (output / f"{case[:-3]}perf.log").exists()
     result = run(FULL, "--data_path=/d", **settings)
     assert f"it is {output}.1 now" in result.stderr

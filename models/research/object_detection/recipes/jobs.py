@@ -181,8 +181,9 @@ def look_on(
 def adopt_checkpoint(path: str, model_dir: str) -> None:
     """Makes a run go on from a checkpoint that lies elsewhere.
 
-    The run has its weights, its optimizer's slots and its step then. Nothing
-    happens where the run is at that step already.
+    The run has its weights, its optimizer's slots and its step then. A run
+    that is at that step or beyond it goes on with what it has, so that one
+    command both begins it and takes it up again.
 
     Args:
         path: a checkpoint, or a directory, for its newest.
@@ -190,7 +191,7 @@ def adopt_checkpoint(path: str, model_dir: str) -> None:
 
     Raises:
         CheckpointError: there is no such checkpoint, or it has no step.
-        ConfigError: the run is at another step.
+        ConfigError: the run is not as far as the checkpoint.
     """
     distributed.from_main(lambda: _adopt_checkpoint(path, model_dir))
 
@@ -204,9 +205,20 @@ def _adopt_checkpoint(path: str, model_dir: str) -> None:
         with model_dir_lock.locked(model_dir):
             epochs.name_checkpoint(reader.path, name)
         logging.info("Going on from step %d of %s", step, path)
-    elif checkpoints.step_of(latest) != step:
+        return
+    step_of_run = checkpoints.step_of(latest)
+    if step_of_run < step:
         raise errors.ConfigError(
             f"{path}: is of step {step}, but {model_dir} holds a "
-            f"run at step {checkpoints.step_of(latest)}; leave it out to go on "
-            "with that run, or give the new one another directory"
+            f"run at step {step_of_run}; leave it out to go on with that run, "
+            "or give the new one another directory"
+        )
+    if step_of_run > step:
+        logging.warning(
+            "%s has a run at step %d, which goes on; %s, of step %d, is not "
+            "looked at",
+            model_dir,
+            step_of_run,
+            path,
+            step,
         )

@@ -106,9 +106,11 @@ def test_another_run_goes_on_from_a_checkpoint(tmp_path, options):
     path, there = str(tmp_path / "epoch_0"), str(tmp_path / "second")
     jobs.adopt_checkpoint(path, there)
     train(there, options, [7])
-    with pytest.raises(errors.ConfigError, match="is of step 3, but"):
-        jobs.adopt_checkpoint(path, there)
-    jobs.adopt_checkpoint(f"{there}/model.ckpt-7", there)
+    # The same command once more goes on with the run.
+    jobs.adopt_checkpoint(path, there)
+    assert checkpoints.latest_checkpoint(there) == f"{there}/model.ckpt-7"
+    with pytest.raises(errors.ConfigError, match="is of step 7, but .* step 3"):
+        jobs.adopt_checkpoint(there, str(tmp_path / "first"))
     ours = checkpoints.Reader(there)
     whole = checkpoints.Reader(str(tmp_path / "whole"))
     for name in whole.shapes:
