@@ -102,6 +102,26 @@ def test_flags_of_evaluation():
     assert configs["eval_input_configs"][0].skip_images_without_boxes
 
 
+@pytest.mark.parametrize(
+    ("words", "total"),
+    [
+        (["--max_boxes=100"], 8000),
+        (["--max_boxes=250"], 80 * 250),
+        (["--num_classes=201"], 200 * 100),
+    ],
+)
+def test_only_a_class_has_a_limit(words, total):
+    ssd = configs_of(evaluation(*words))["model"].ssd
+    assert_values(ssd, {f"{NMS}.max_total_detections": total})
+
+
+def test_usual_values():
+    usual = training()
+    assert (usual.save_checkpoint_epochs, usual.mode) == (10, "sink")
+    assert (usual.run_platform, usual.filter_weight) == ("Ascend", False)
+    assert (usual.lr, usual.epoch_size) == (0.05, 500)
+
+
 def test_overrides_of_the_user_win():
     configs = configs_of(
         training("--lr=0.2"), f"train_config.{COSINE}.learning_rate_base=0.5"

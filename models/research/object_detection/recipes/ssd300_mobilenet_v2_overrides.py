@@ -2,7 +2,7 @@
 
 import argparse
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from object_detection.protos import input_reader_pb2, pipeline_pb2
@@ -99,8 +99,24 @@ def _common(
     for setting in settings.SETTINGS:
         value = getattr(arguments, setting.name, None)
         found |= dict.fromkeys(setting.paths, value)
-    found |= _readers(arguments, pipeline)
-    return found | _classes(arguments, pipeline)
+    found |= _readers(arguments, pipeline) | _classes(arguments, pipeline)
+    return found | _total_cap(found, pipeline)
+
+
+def _total_cap(
+    found: Mapping[str, Any], pipeline: pipeline_pb2.TrainEvalPipelineConfig
+) -> dict[str, Any]:
+    """Lets only a class have a limit, as many classes and boxes there are."""
+    ssd = pipeline.model.ssd
+    suppression = ssd.post_processing.batch_non_max_suppression
+    num_classes = found.get("model.ssd.num_classes", ssd.num_classes)
+    of_class = found[f"{settings.NMS}.max_detections_per_class"]
+    if of_class is None:
+        of_class = suppression.max_detections_per_class
+    total = num_classes * of_class
+    if total <= suppression.max_total_detections:
+        return {}
+    return {f"{settings.NMS}.max_total_detections": total}
 
 
 def _readers(

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from object_detection.utils import command
 
-_NMS = "model.ssd.post_processing.batch_non_max_suppression"
+NMS = "model.ssd.post_processing.batch_non_max_suppression"
 _MATCHER = "model.ssd.matcher.argmax_matcher"
 _OPTIMIZER = "train_config.optimizer.momentum_optimizer"
 _COSINE = f"{_OPTIMIZER}.learning_rate.cosine_decay_learning_rate"
@@ -39,19 +39,19 @@ SETTINGS = (
     ),
     Setting(
         "nms_threshold",
-        (f"{_NMS}.iou_threshold",),
+        (f"{NMS}.iou_threshold",),
         _RATE,
         "IoU above which a box is suppressed",
     ),
     Setting(
         "min_score",
-        (f"{_NMS}.score_threshold",),
+        (f"{NMS}.score_threshold",),
         _RATE,
         "score that a detection has to exceed",
     ),
     Setting(
         "max_boxes",
-        (f"{_NMS}.max_detections_per_class",),
+        (f"{NMS}.max_detections_per_class",),
         _COUNT,
         "detections of a class in an image",
     ),
