@@ -222,6 +222,38 @@ class EpochLines(epochs.EpochLog):
         self._writer.flush()
 
 
+class WeightHistograms(listeners.TrainingListener):
+    """Shows TensorBoard the kernels and the scale of the L2 norm.
+
+    They are those of each checkpoint.
+
+    Args:
+        summary_dir: of TensorBoard.
+    """
+
+    def __init__(self, summary_dir: str) -> None:
+        # A folder of its own, of which TensorBoard follows one file.
+        self._writer = summaries.SummaryWriter(
+            os.path.join(summary_dir, "train_weights")
+        )
+        self._variables: Mapping[str, Any] = {}
+
+    def begin(self, state: trainer.TrainState) -> None:
+        """Takes note of the variables; see `TrainingListener`."""
+        self._variables = {
+            name: variable
+            for name, variable in state.model.checkpoint_variables().items()
+            if name.endswith(("/weights", "/scale"))
+        }
+
+    def after_save(self, step: int, path: str) -> None:
+        """Writes what they are; see `TrainingListener`."""
+        self._writer.histograms(
+            step, {n: np.asarray(v.value) for n, v in self._variables.items()}
+        )
+        self._writer.flush()
+
+
 class Evaluations(exp_utils.DLLogger):
     """Takes the report of a run, and prints each evaluation in it.
 

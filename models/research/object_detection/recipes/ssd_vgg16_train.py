@@ -182,6 +182,7 @@ def _look_on(
     if accuracy is not None:
         looking_on.append(accuracy)
     looking_on.append(_Checkpoints(arguments, steps_per_epoch))
+    looking_on.append(ssd_vgg16_log.WeightHistograms(arguments.tensorboard_dir))
     if arguments.over_dump or arguments.data_dump:
         step = arguments.data_dump_step if arguments.data_dump else None
         looking_on.append(

@@ -106,6 +106,9 @@ def test_a_training_says_and_leaves_what_the_original_does(
     }
     assert scalars("tb/train_accuracy")["training_mAP"] == [2, 4, 6]
     assert scalars("tb/train")["Loss/total_loss"] == [2, 4, 6]
+    of_weights = scalars("tb/train_weights")
+    assert all(name.endswith("/weights") for name in of_weights)
+    assert of_weights["BoxPredictor_0/ClassPredictor/weights"][-2:] == [4, 6]
     assert scalars("tb/eval")["PascalBoxes_Precision/mAP@0.5IOU"] == [4, 6]
     rows = [
         json.loads(line.removeprefix("DLLL "))

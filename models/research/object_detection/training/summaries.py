@@ -1,4 +1,4 @@
-"""TensorBoard events of a run: scalars and pictures by step."""
+"""TensorBoard events of a run: scalars, pictures, distributions by step."""
 
 import os
 from collections.abc import Mapping
@@ -29,6 +29,12 @@ class SummaryWriter:
         with self._opened().as_default(step=step):
             for tag, image in images.items():
                 tf.summary.image(tag, image[np.newaxis])
+
+    def histograms(self, step: int, values: Mapping[str, np.ndarray]) -> None:
+        """Adds the distribution of an array of any shape to each tag."""
+        with self._opened().as_default(step=step):
+            for tag, value in values.items():
+                tf.summary.histogram(tag, value)
 
     def flush(self) -> None:
         """Makes what was added visible to readers."""
