@@ -125,7 +125,8 @@ def test_ssd300_mobilenet_v2():
     ],
 )
 def test_vgg16(kind, side_px, sizes, num_boxes, num_parameters):
-    detector = Detector(kind, XAVIER, num_boxes, 21)
+    regularizer = "regularizer { l2_regularizer { weight: 0.5 } }"
+    detector = Detector(kind, f"{XAVIER} {regularizer}", num_boxes, 21)
     total = sum(s * s * n for s, n in zip(sizes, num_boxes, strict=True))
     assert total == (8732 if side_px == 300 else 24564)
     assert detector.outputs_of(side_px) == (
@@ -135,16 +136,12 @@ def test_vgg16(kind, side_px, sizes, num_boxes, num_parameters):
     )
     assert num_trained(detector.extractor, detector.predictor) == num_parameters
     # Every kernel, and neither biases nor the scale, is regularised.
-    extractor = build(
-        kind, f"{XAVIER} regularizer {{ l2_regularizer {{ weight: 0.5 }} }}"
+    variables = naming.checkpoint_variables(
+        detector.extractor, detector.predictor
     )
-    regularized = {
-        name
-        for name, variable in naming.checkpoint_variables(extractor).items()
-        if variable.regularizer is not None
-    }
-    names = naming.checkpoint_variables(extractor)
-    assert regularized == {n for n in names if n.endswith("/weights")}
+    regularized = {n for n, v in variables.items() if v.regularizer is not None}
+    assert regularized == {n for n in variables if n.endswith("/weights")}
+    assert any(n.startswith("BoxPredictor_0/Class") for n in regularized)
 
 
 def test_initializer_of_the_config_is_of_every_layer():

@@ -276,3 +276,4 @@ def test_precision(data, tmp_path, monkeypatch, arguments, dtype, is_scaled):
         for layer in job.estimator.model.feature_extractor._flatten_layers()
     }
     assert dtype in policies
+    assert policies <= {dtype, "float32"}
