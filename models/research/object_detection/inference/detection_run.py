@@ -29,14 +29,14 @@ class Summary(NamedTuple):
     Attributes:
         num_images: that were detected in.
         num_detections: that were written.
-        images_per_second: from the second batch on, outputs included; 0 if
-            there was one alone.
+        images_per_second: from the second batch on, outputs included; None
+            if there was one alone.
         bad_images: path and reason of each that could not be read.
     """
 
     num_images: int
     num_detections: int
-    images_per_second: float
+    images_per_second: float | None
     bad_images: list[tuple[str, str]]
 
 
@@ -78,8 +78,8 @@ def detect(
         num_detections += len(best.scores)
         if num_images == model.batch_size:
             first_batch_seconds = time.perf_counter()
-    images_per_second = 0.0
-    if first_batch_seconds is not None:
+    images_per_second = None
+    if first_batch_seconds is not None and num_images > model.batch_size:
         seconds = time.perf_counter() - first_batch_seconds
         images_per_second = (num_images - model.batch_size) / seconds
     return Summary(num_images, num_detections, images_per_second, bad_images)

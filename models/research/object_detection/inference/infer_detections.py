@@ -148,11 +148,14 @@ def main(arguments: list[str]) -> None:
             keeps_images="images" in FLAGS.outputs,
             with_raw=FLAGS.dump_predictions,
         )
+    speed = ""
+    if summary.images_per_second is not None:
+        speed = f", {summary.images_per_second:.1f} images/s"
     logging.info(
-        "%d detections in %d images, %.1f images/s",
+        "%d detections in %d images%s",
         summary.num_detections,
         summary.num_images,
-        summary.images_per_second,
+        speed,
     )
     detection_run.report_bad_images(summary, FLAGS.output_dir)
 
