@@ -288,6 +288,18 @@ def test_a_bad_record_of_an_evaluation_is_named_in_every_pass(folder):
         assert re.search(words, message), message
 
 
+def test_no_iterator_waits_for_a_thread_that_tunes(folder):
+    config = pipeline(folder)
+    eval_input_fn = inputs.create_eval_input_fn(
+        config.eval_config,
+        config.eval_input_reader[0],
+        config.model,
+        batch_size=3,
+    )
+    for input_fn in (train_input_fn(config), eval_input_fn):
+        assert input_fn().options().autotune.enabled is False
+
+
 def test_a_record_that_is_no_example_is_named(folder):
     write_records(folder / "c.record", [make_record(0), b"\xff\xfe rubbish"])
     message = explained(train_input_fn(pipeline(folder))())

@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from object_detection.core import errors
 from object_detection.data_decoders import (
+    fixed_parallelism,
     record_check,
     record_files,
     record_readers,
@@ -129,11 +130,9 @@ class RecordStream:
             first_epoch, num_skipped = divmod(start, max(self.num_records(), 1))
         last_epoch = self.num_epochs or _ENDLESS
         records = self._epochs(min(first_epoch, last_epoch), last_epoch)
-        return (
-            records.skip(num_skipped)
-            .enumerate(start)
-            .map(_flatten)
-            .shard(every, offset)
+        records = records.skip(num_skipped).enumerate(start).map(_flatten)
+        return fixed_parallelism.with_fixed_parallelism(
+            records.shard(every, offset)
         )
 
     def num_records(self) -> int:
@@ -196,7 +195,10 @@ class RecordStream:
     def all_records(self) -> Records:
         """Yields path, index and payload of every record of every file."""
         for path in self.files:
-            for index, serialized in enumerate(tf.data.TFRecordDataset(path)):
+            records = fixed_parallelism.with_fixed_parallelism(
+                tf.data.TFRecordDataset(path)
+            )
+            for index, serialized in enumerate(records):
                 yield path, index, serialized.numpy()
 
     def _require_boxes(self) -> None:
@@ -214,7 +216,7 @@ class RecordStream:
     def _in_order(self) -> tf.data.Dataset:
         """The records of one epoch, not shuffled."""
         stream = dataclasses.replace(self, is_shuffled=False, num_epochs=1)
-        return stream._epochs(0, 1)
+        return fixed_parallelism.with_fixed_parallelism(stream._epochs(0, 1))
 
     def _epochs(self, first: int, end: int) -> tf.data.Dataset:
         return tf.data.Dataset.range(first, end).flat_map(self._epoch)

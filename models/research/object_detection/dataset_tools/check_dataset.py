@@ -21,6 +21,7 @@ from absl import flags
 from object_detection.builders import dataset_builder, record_cache
 from object_detection.core import errors
 from object_detection.data_decoders import (
+    fixed_parallelism,
     record_check,
     record_files,
     tf_example_decoder,
@@ -157,8 +158,11 @@ def _class_names(label_map_path: str) -> dict[int, str]:
 def _records(path: str, problems: list[str]) -> Iterator[tuple[str, bytes]]:
     """Yields place and payload of the records up to a damaged one."""
     num_read = 0
+    records = fixed_parallelism.with_fixed_parallelism(
+        tf.data.TFRecordDataset(path)
+    )
     try:
-        for index, serialized in enumerate(tf.data.TFRecordDataset(path)):
+        for index, serialized in enumerate(records):
             num_read = index + 1
             yield f"{path}: record {index}", serialized.numpy()
         return
