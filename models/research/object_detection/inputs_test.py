@@ -45,15 +45,18 @@ def train_input_fn(config, batch_size=3, seed=5, **options):
     )
 
 
-def eval_batches(config, batch_size=3, **options):
-    input_fn = inputs.create_eval_input_fn(
+def eval_input_fn(config, batch_size=3, **options):
+    return inputs.create_eval_input_fn(
         config.eval_config,
         config.eval_input_reader[0],
         config.model,
         batch_size=batch_size,
         **options,
     )
-    return list(input_fn())
+
+
+def eval_batches(config, batch_size=3, **options):
+    return list(eval_input_fn(config, batch_size, **options)())
 
 
 def ids(batches):
@@ -200,13 +203,7 @@ def test_one_of_n_and_repeat(folder):
         folder, reader="shuffle: false num_readers: 1 sample_1_of_n_examples: 4"
     )
     assert ids(eval_batches(config, 2)) == [100, 104, 108]
-    input_fn = inputs.create_eval_input_fn(
-        config.eval_config,
-        config.eval_input_reader[0],
-        config.model,
-        batch_size=2,
-        repeat=True,
-    )
+    input_fn = eval_input_fn(config, 2, repeat=True)
     assert ids(input_fn().take(3)) == [100, 104, 108, 100, 104, 108]
 
 
@@ -275,13 +272,7 @@ def test_a_bad_record_is_named(folder, bad, words):
 def test_a_bad_record_of_an_evaluation_is_named_in_every_pass(folder):
     bad, words = BAD_RECORDS["unknown class"]
     write_records(folder / "c.record", [make_record(0), make_record(1), bad])
-    config = pipeline(folder)
-    dataset = inputs.create_eval_input_fn(
-        config.eval_config,
-        config.eval_input_reader[0],
-        config.model,
-        batch_size=4,
-    )()
+    dataset = eval_input_fn(pipeline(folder), 4)()
     for _ in range(2):
         message = explained(dataset)
         assert f"{folder}/c.record: record 2" in message
@@ -290,13 +281,7 @@ def test_a_bad_record_of_an_evaluation_is_named_in_every_pass(folder):
 
 def test_no_iterator_waits_for_a_thread_that_tunes(folder):
     config = pipeline(folder)
-    eval_input_fn = inputs.create_eval_input_fn(
-        config.eval_config,
-        config.eval_input_reader[0],
-        config.model,
-        batch_size=3,
-    )
-    for input_fn in (train_input_fn(config), eval_input_fn):
+    for input_fn in (train_input_fn(config), eval_input_fn(config)):
         assert input_fn().options().autotune.enabled is False
 
 
