@@ -115,7 +115,7 @@ def run_model_main(
         *("--log_steps=1", "--seed=1", *flags),
     ]
     result = subprocess.run(
-        [word.replace("MODEL_DIR", str(model_dir)) for word in command],
+        command,
         env={**os.environ, "PYTHONPATH": str(_ROOT / "models/research")},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -146,7 +146,7 @@ def measure(config: str, layout: str, options: Options) -> str:
             layout,
             options,
             f"train-{part}",
-            "--model_dir=MODEL_DIR",
+            f"--model_dir={model_dir}",
             "--eval_count=0",
             f"--num_train_steps={part * options.steps}",
         )
@@ -168,8 +168,8 @@ def measure(config: str, layout: str, options: Options) -> str:
         layout,
         options,
         "evaluate",
-        "--checkpoint_dir=MODEL_DIR",
-        "--model_dir=MODEL_DIR/evaluated",
+        f"--checkpoint_dir={model_dir}",
+        f"--model_dir={model_dir}/evaluated",
         "--run_once",
     )
     found = _MAP.search(printed)
