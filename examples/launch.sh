@@ -84,9 +84,10 @@ sys.exit(importlib.util.find_spec("horovod") is None)' ||
       "run 'make horovod'"
 }
 
-# Runs a command whose output also goes to a log; returns its exit code.
+# Runs a command whose output also goes to a log; returns its exit code and
+# sets run_seconds to how long it took.
 run_logged() { # LOG --append|--overwrite COMMAND ...
-  local log=$1 options=(--ignore-interrupts) status=0 program tee
+  local log=$1 options=(--ignore-interrupts) status=0 program tee start
   [[ $2 != --append ]] || options+=(--append)
   shift 2
   { mkdir -p "$(dirname "$log")" && touch "$log"; } 2>/dev/null ||
@@ -100,7 +101,7 @@ run_logged() { # LOG --append|--overwrite COMMAND ...
   program=$!
   trap 'kill -TERM "$program" 2>/dev/null' TERM
   trap 'kill -INT "$program" 2>/dev/null' INT
-  SECONDS=0
+  start=$SECONDS
   wait "$program" || status=$?
   # A signal ends `wait`, but not yet the program.
   while kill -0 "$program" 2>/dev/null; do
@@ -108,8 +109,9 @@ run_logged() { # LOG --append|--overwrite COMMAND ...
     wait "$program" || status=$?
   done
   trap - TERM INT
-  printf 'Took %d:%02d:%02d\n' $((SECONDS / 3600)) $((SECONDS / 60 % 60)) \
-    $((SECONDS % 60)) >&3
+  run_seconds=$((SECONDS - start))
+  printf 'Took %d:%02d:%02d\n' $((run_seconds / 3600)) \
+    $((run_seconds / 60 % 60)) $((run_seconds % 60)) >&3
   exec 3>&-
   wait "$tee" || ((status)) || fail 7 "$log: could not be written to its end"
   return "$status"

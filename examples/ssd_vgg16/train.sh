@@ -102,9 +102,8 @@ elif [[ -e $output ]]; then
   mv "$output" "$output.$number"
   echo "note: $output was of an earlier run; it is $output.$number now" >&2
 fi
-start=$SECONDS status=0
+status=0
 run_logged "$log" "$mode" "${command[@]}" || status=$?
-seconds=$((SECONDS - start))
 if ((status)); then
   ((status != 2)) || { usage >&2; status=1; }
   exit "$status"
@@ -146,13 +145,13 @@ case_name=${network}_bs${num_images}_${num_processes}p_$kind
   echo "ActualFPS = $fps"
   echo "TrainingTime = $step_ms"
   echo "ActualLoss = $loss"
-  echo "E2ETrainingTime = $seconds"
+  echo "E2ETrainingTime = $run_seconds"
   echo "TrainAccuracy = $accuracy"
 } >"$output/$case_name.log"
 lines | sed -nE "s/^epoch:[0-9]+ loss:($number).*/\1/p" \
   >"$output/train_${case_name}_loss.txt"
 
-echo "Final Training Duration sec : $seconds"
+echo "Final Training Duration sec : $run_seconds"
 echo "------------------ Final result ------------------"
 echo "Final Performance images/sec : $fps"
 echo "Final Train Accuracy : $accuracy"
