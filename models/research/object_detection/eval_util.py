@@ -31,6 +31,10 @@ from object_detection.utils import (
 )
 from object_detection.utils import visualization_utils as vis
 
+# Gets the results of the images of an evaluation, and in how many seconds they
+# were predicted, the first (compiled) batch included.
+LookAt = Callable[[Sequence[detection_results.ImageResult], float], None]
+
 PICTURE_TAG = "Detections_Left_Groundtruth_Right"
 
 # An integer of more digits is hashed like any other text.
@@ -71,8 +75,7 @@ def evaluate(
     visualization: vis.VisualizationOptions | None = None,
     add_regularization_loss: bool = True,
     skip_images_with_crowds: bool = False,
-    look_at: Callable[[Sequence[detection_results.ImageResult]], None]
-    | None = None,
+    look_at: LookAt | None = None,
     stop: signals.StopRequest | None = None,
 ) -> Evaluation | None:
     """Detects in every image of a finite data set once, and measures.
@@ -133,7 +136,7 @@ def evaluate(
     if not distributed.is_main_process():
         return None
     if look_at is not None:
-        look_at(results)
+        look_at(results, time.monotonic() - start_seconds)
     losses = {
         name: float(np.mean([result.losses[name] for result in results]))
         for name in results[0].losses

@@ -13,12 +13,12 @@ a checkpoint (`evaluate_once`), or one of each new checkpoint
 import contextlib
 import functools
 import os
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from absl import logging
 
-from object_detection import inputs
+from object_detection import eval_util, inputs
 from object_detection.builders import evaluator_builder
 from object_detection.core import errors
 from object_detection.model_job import (
@@ -34,7 +34,6 @@ from object_detection.training import (
 )
 from object_detection.utils import (
     config_util,
-    detection_results,
     eval_readers,
     evaluation_files,
     exp_utils,
@@ -63,6 +62,7 @@ def train_and_evaluate(
     eval_count: int = 1,
     eval_every_n_steps: int | None = None,
     eval_steps: Collection[int] = (),
+    look_at: eval_util.LookAt | None = None,
 ) -> None:
     """Trains up to `job.train_steps` with evaluations in between.
 
@@ -77,6 +77,7 @@ def train_and_evaluate(
             none.
         eval_every_n_steps: more of them, at every multiple.
         eval_steps: more of them, at these steps.
+        look_at: called with the images of each, see `eval_util.evaluate`.
 
     Raises:
         DetectionError: of the kind that says what failed.
@@ -121,7 +122,7 @@ def train_and_evaluate(
             stop.exit_together()
             for name, steps in measured.items():
                 if target in due and step not in steps:
-                    _evaluate(job, name, report, stop=stop)
+                    _evaluate(job, name, report, stop=stop, look_at=look_at)
             if step < target:
                 break
 
@@ -132,8 +133,7 @@ def evaluate_once(
     report: exp_utils.DLLogger,
     *,
     name: str = VALIDATION,
-    look_at: Callable[[Sequence[detection_results.ImageResult]], None]
-    | None = None,
+    look_at: eval_util.LookAt | None = None,
 ) -> None:
     """Measures one checkpoint.
 

@@ -2,7 +2,6 @@
 
 import json
 import os
-import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -94,16 +93,18 @@ class Predictions:
         self._path = os.path.join(directory, PREDICTIONS_NAME)
         self._category_ids = category_ids
         self._image_ids = image_ids
-        self._start_seconds = time.perf_counter()
 
-    def look_at(self, results: Sequence[detection_results.ImageResult]) -> None:
+    def look_at(
+        self,
+        results: Sequence[detection_results.ImageResult],
+        seconds: float,
+    ) -> None:
         """See `eval_util.evaluate`."""
-        milliseconds = 1000.0 * (time.perf_counter() - self._start_seconds)
         num_images = len(results)
         num_of_subset = sum(_is_of_subset(result) for result in results)
         say(f"total images num: {num_images}")
         say(f"images with boxes and without crowds: {num_of_subset}")
-        say(f"100% [{num_images}/{num_images}] cost {milliseconds:.0f} ms")
+        say(f"100% [{num_images}/{num_images}] cost {1000.0 * seconds:.0f} ms")
         rows = [row for result in results for row in self._rows(result)]
         with (
             atomic_file.replacing(self._path) as temporary,

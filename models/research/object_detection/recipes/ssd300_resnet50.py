@@ -148,6 +148,7 @@ def _train(
         ssd300_resnet50_log.Evaluations(log, epoch),
         eval_count=0,
         eval_steps=[(e + 1) * num_steps for e in arguments.evaluation],
+        look_at=log.log_prediction,
     )
     log.log({"total time": lines.total_seconds})
 
@@ -158,7 +159,9 @@ def _evaluate(
     _require_checkpoint(arguments.checkpoint)
     job = _create_job(arguments, log, arguments.save, is_training=False)
     evaluations = ssd300_resnet50_log.Evaluations(log)
-    model_lib.evaluate_once(job, arguments.checkpoint, evaluations)
+    model_lib.evaluate_once(
+        job, arguments.checkpoint, evaluations, look_at=log.log_prediction
+    )
     log.say(f"Model precision {evaluations.precision} mAP")
 
 

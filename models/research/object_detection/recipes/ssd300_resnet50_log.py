@@ -15,7 +15,12 @@ from google.protobuf import text_format
 from object_detection.core.standard_fields import LossFields
 from object_detection.recipes import epochs, step_times
 from object_detection.training import trainer
-from object_detection.utils import atomic_file, exp_utils, label_map_util
+from object_detection.utils import (
+    atomic_file,
+    detection_results,
+    exp_utils,
+    label_map_util,
+)
 
 _SPEEDS = ("avg_img/sec", "med_img/sec", "min_img/sec", "max_img/sec")
 _UNITS = {
@@ -56,6 +61,13 @@ class RunLog:
         values = "  ".join(f"{name} : {value}" for name, value in data.items())
         self.say(f"DLL {datetime.datetime.now()} - {step} {values}")
         self._summary.log(data, step)
+
+    def log_prediction(
+        self, results: Sequence[detection_results.ImageResult], seconds: float
+    ) -> None:
+        """Says in what time all was predicted; see `eval_util.evaluate`."""
+        del results
+        self.say(f"Predicting Ended, total time: {seconds:.2f} s")
 
     def say(self, text: str) -> None:
         """Prints a line."""

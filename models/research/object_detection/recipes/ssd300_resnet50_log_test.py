@@ -101,6 +101,12 @@ def test_speed(capsys):
     ]
 
 
+def test_prediction(capsys):
+    ssd300_resnet50_log.RunLog(None, False).log_prediction([], 2.0)
+    ssd300_resnet50_log.RunLog(None, True).log_prediction([], 12.25)
+    assert printed(capsys) == ["Predicting Ended, total time: 12.25 s"]
+
+
 def test_precision(capsys):
     log = ssd300_resnet50_log.RunLog(None, True)
     evaluations = ssd300_resnet50_log.Evaluations(log, lambda: 21)

@@ -168,6 +168,10 @@ def test_an_evaluation(data, whole, tmp_path, capsys):
     )
     precision = logged(rows, "mAP")[2,]
     lines = printed_lines(capsys)
+    first_line = next(n for n, x in enumerate(lines) if " Average " in x)
+    assert re.fullmatch(
+        rf"Predicting Ended, total time: {NUMBER} s", lines[first_line - 1]
+    )
     assert sum(line.startswith(" Average ") for line in lines) == 12
     assert f"Current AP: {precision:.5f}" in lines
     assert lines[-1] == f"Model precision {precision} mAP"
