@@ -28,9 +28,12 @@ class FasterRcnnBoxCoder:
 
     Attributes:
         scale_factors: four positive numbers that multiply ty, tx, th, tw.
+        max_decoded_code: the greatest number that `decode_boxes` takes a code
+            to have, as SSD-VGG has it; 0 for any.
     """
 
     scale_factors: tuple[float, float, float, float] = (10.0, 10.0, 5.0, 5.0)
+    max_decoded_code: float = 0.0
 
     code_size = 4
     num_keypoints = 0
@@ -43,6 +46,11 @@ class FasterRcnnBoxCoder:
             height_scale=[height_scale],
             width_scale=[width_scale],
         )
+        if self.max_decoded_code < 0:
+            raise ValueError(
+                "max_decoded_code: expected at least 0, got "
+                f"{self.max_decoded_code:g}"
+            )
 
     def encode_boxes(self, boxes: Tensor, anchors: Tensor) -> Tensor:
         """Expresses each box as an offset from its anchor.
@@ -77,6 +85,8 @@ class FasterRcnnBoxCoder:
         """
         anchors_cyxhw = box_ops.yxyx_to_cyxhw(anchors)
         anchor_size = anchors_cyxhw[..., 2:]
+        if self.max_decoded_code:
+            codes = ops.minimum(codes, self.max_decoded_code)
         codes = codes / np.asarray(self.scale_factors, np.float32)
         center = codes[..., :2] * anchor_size + anchors_cyxhw[..., :2]
         size = ops.exp(codes[..., 2:]) * anchor_size

@@ -1,3 +1,5 @@
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -36,6 +38,19 @@ def test_decode_undoes_encode_for_a_batch():
 def test_an_empty_box_has_a_finite_code():
     codes = CODER.encode_boxes(np.zeros((1, 4), np.float32), ANCHORS)
     assert np.all(np.isfinite(codes))
+
+
+def test_greater_codes_are_decoded_as_the_greatest():
+    coder = dataclasses.replace(CODER, max_decoded_code=1.5)
+    codes = np.float32([[1.25, 9.0, 1.75, -2.0], [-4.0, 1.5, 0.5, 1e30]])
+    lower = np.float32([[1.25, 1.5, 1.5, -2.0], [-4.0, 1.5, 0.5, 1.5]])
+    np.testing.assert_array_equal(
+        coder.decode_boxes(codes, ANCHORS), CODER.decode_boxes(lower, ANCHORS)
+    )
+    # What is encoded is as it was.
+    np.testing.assert_allclose(
+        coder.encode_boxes(BOXES, ANCHORS), CODES, rtol=1e-5
+    )
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,9 @@ def build(config: box_coder_pb2.BoxCoder) -> target_assigner.BoxCoder:
 def _build_faster_rcnn(
     config: faster_rcnn_box_coder_pb2.FasterRcnnBoxCoder,
 ) -> faster_rcnn_box_coder.FasterRcnnBoxCoder:
-    return faster_rcnn_box_coder.FasterRcnnBoxCoder(_four_scales(config))
+    return faster_rcnn_box_coder.FasterRcnnBoxCoder(
+        _four_scales(config), config.max_decoded_code
+    )
 
 
 def _build_keypoint(

@@ -57,6 +57,29 @@ def test_each_field_has_its_effect(text, expected):
     np.testing.assert_allclose(codes(text), expected, rtol=1e-4)
 
 
+def test_codes_are_limited_where_they_are_decoded():
+    limited, free = (
+        box_coder_builder.build(
+            text_format.Parse(text, box_coder_pb2.BoxCoder())
+        ).decode_boxes(np.float32([[9, 1, 3, 7]]), ANCHORS)
+        for text in (
+            "faster_rcnn_box_coder { max_decoded_code: 5 }",
+            "faster_rcnn_box_coder {}",
+        )
+    )
+    np.testing.assert_allclose(
+        [limited[0], free[0]],
+        [
+            [2 - np.exp(0.6), 4.8 - 4 * np.e, 2 + np.exp(0.6), 4.8 + 4 * np.e],
+            [
+                *(2.8 - np.exp(0.6), 4.8 - 4 * np.exp(1.4)),
+                *(2.8 + np.exp(0.6), 4.8 + 4 * np.exp(1.4)),
+            ],
+        ],
+        rtol=1e-5,
+    )
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -64,6 +87,10 @@ def test_each_field_has_its_effect(text, expected):
         (
             "faster_rcnn_box_coder { y_scale: 0 }",
             "model.ssd.box_coder.faster_rcnn_box_coder.y_scale: .* got 0",
+        ),
+        (
+            "faster_rcnn_box_coder { max_decoded_code: -2 }",
+            "faster_rcnn_box_coder.max_decoded_code: .* at least 0, got -2",
         ),
         (
             "keypoint_box_coder {}",

@@ -14,13 +14,13 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n3object_detection/protos/faster_rcnn_box_coder.proto\x12\x17object_detection.protos\"o\n\x12\x46\x61sterRcnnBoxCoder\x12\x13\n\x07y_scale\x18\x01 \x01(\x02:\x02\x31\x30\x12\x13\n\x07x_scale\x18\x02 \x01(\x02:\x02\x31\x30\x12\x17\n\x0cheight_scale\x18\x03 \x01(\x02:\x01\x35\x12\x16\n\x0bwidth_scale\x18\x04 \x01(\x02:\x01\x35')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n3object_detection/protos/faster_rcnn_box_coder.proto\x12\x17object_detection.protos\"\x8a\x01\n\x12\x46\x61sterRcnnBoxCoder\x12\x13\n\x07y_scale\x18\x01 \x01(\x02:\x02\x31\x30\x12\x13\n\x07x_scale\x18\x02 \x01(\x02:\x02\x31\x30\x12\x17\n\x0cheight_scale\x18\x03 \x01(\x02:\x01\x35\x12\x16\n\x0bwidth_scale\x18\x04 \x01(\x02:\x01\x35\x12\x19\n\x10max_decoded_code\x18\xe8\x07 \x01(\x02')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'object_detection.protos.faster_rcnn_box_coder_pb2', _globals)
 if _descriptor._USE_C_DESCRIPTORS == False:
   DESCRIPTOR._options = None
-  _globals['_FASTERRCNNBOXCODER']._serialized_start=80
-  _globals['_FASTERRCNNBOXCODER']._serialized_end=191
+  _globals['_FASTERRCNNBOXCODER']._serialized_start=81
+  _globals['_FASTERRCNNBOXCODER']._serialized_end=219
 # @@protoc_insertion_point(module_scope)

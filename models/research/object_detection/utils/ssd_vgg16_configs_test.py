@@ -55,6 +55,7 @@ MODEL = {
         "x_scale": 10.0,
         "height_scale": 5.0,
         "width_scale": 5.0,
+        "max_decoded_code": 100.0,
     },
     "matcher.argmax_matcher": {
         "matched_threshold": 0.5,
