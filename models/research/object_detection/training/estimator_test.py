@@ -223,7 +223,7 @@ def test_lines_of_progress_have_what_scripts_look_for(tmp_path, capfd):
     train(tmp_path, 6, log_steps=3)
     lines = capfd.readouterr().err.splitlines()
     line = next(line for line in lines if line.startswith("step 3/6"))
-    for part in ("loss ", "localization", "lr 0.025", "images/s", "eta 0:00:0"):
+    for part in ("loss ", "localization", "lr 0.025", "images/s", "eta "):
         assert part in line
     assert float(line.split("global_step/sec: ")[1]) > 0
 
