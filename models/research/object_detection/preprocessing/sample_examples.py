@@ -71,7 +71,7 @@ def draw_many(
         read: takes a float32 tensor, of one shape, from the result.
     """
 
-    @tf.function
+    @tf.function(autograph=False)
     def draw() -> tf.Tensor:
         return tf.map_fn(
             lambda position: read(

@@ -191,7 +191,7 @@ def make_detect_function(
         return dict(model.postprocess(predictions, true_shapes_B3)), losses
 
     # Images of several sizes come one a batch: two traces serve them all.
-    return tf.function(detect_batch, reduce_retracing=True)
+    return tf.function(detect_batch, autograph=False, reduce_retracing=True)
 
 
 def _losses_of_images(

@@ -73,7 +73,7 @@ def trace(
         return model.predict(images, None, training=True)
 
     shape = (1, *image_size_px, model.num_image_channels)
-    concrete = tf.function(predict).get_concrete_function(
+    concrete = tf.function(predict, autograph=False).get_concrete_function(
         tf.TensorSpec(shape, tf.float32)
     )
     names = _names_by_input(concrete.graph, model)
