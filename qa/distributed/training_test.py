@@ -72,6 +72,13 @@ def test_xla_compiles_around_the_exchange_of_gradients(two, tmp_path):
     assert_same(run.variables(), two.variables(), rtol=1e-4, atol=1e-5)
 
 
+def test_a_late_process_is_waited_for(two, tmp_path):
+    # Horovod alone waits for 30 seconds.
+    run = train_tiny(2, tmp_path, late_seconds=35.0)
+    assert run.codes == {0: 0, 1: 0}, run.output
+    assert_same(run.variables(), two.variables(), rtol=1e-5, atol=1e-6)
+
+
 @needs_mpirun
 def test_mpirun_starts_it_too(two, tmp_path):
     run = train_tiny(2, tmp_path, launcher="mpirun")

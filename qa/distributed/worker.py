@@ -45,6 +45,7 @@ class Settings:
         fault: die, hang, stop, raise, nan, overflow, terminate or nothing.
         fault_rank: the process that has it.
         fault_step: at which batch, from 1.
+        late_seconds: after which `fault_rank` looks for the others.
         num_batches: after which the input of `fault_rank` ends.
         num_joined: so many processes' batches are joined in each batch of this
             one, and taken in as many parts.
@@ -60,6 +61,7 @@ class Settings:
     fault: str = ""
     fault_rank: int = 1
     fault_step: int = 6
+    late_seconds: float = 0.0
     num_batches: int | None = None
     num_joined: int = 1
     use_loss_scale: bool = False
@@ -165,6 +167,8 @@ def make_options(settings: Settings) -> options.TrainOptions:
 
 def main(_: list[str]) -> None:
     settings = Settings(**json.loads(os.environ["WORKER_SETTINGS"]))
+    if os.environ.get("HOROVOD_RANK") == str(settings.fault_rank):
+        time.sleep(settings.late_seconds)
     with (
         distributed.processes(settings.timeout_seconds),
         signals.StopRequest() as stop,

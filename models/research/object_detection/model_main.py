@@ -132,7 +132,8 @@ flags.DEFINE_boolean(
 flags.DEFINE_float(
     "rank_timeout_secs",
     600.0,
-    "Seconds without progress after which a process counts as hanging.",
+    "Seconds without progress after which a process counts as hanging, and "
+    "that processes wait for each other at the start (a minute or more).",
     lower_bound=1.0,
 )
 

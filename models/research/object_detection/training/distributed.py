@@ -12,6 +12,7 @@ an error of one process ends the others through `peers`.
 """
 
 import contextlib
+import math
 import os
 import socket
 import time
@@ -30,6 +31,7 @@ _T = TypeVar("_T")
 _SIZE_VARIABLES = ("HOROVOD_SIZE", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE")
 _HOW_TO_INSTALL = "install it by 'make horovod'"
 _SECONDS_FOR_VERDICT = 10.0
+_LEAST_SECONDS_TO_START = 60
 
 # horovod.tensorflow in a run of several processes, else None.
 _hvd: Any = None
@@ -46,7 +48,8 @@ def processes(timeout_seconds: float = 600.0) -> Iterator[None]:
 
     Args:
         timeout_seconds: without any progress, after which a process counts as
-            hanging.
+            hanging. At the start they wait as long for each other, but at
+            least a minute.
 
     Raises:
         DistributedError: the processes cannot find each other.
@@ -234,6 +237,11 @@ def _join(num_started: int, timeout_seconds: float) -> None:
     global _hvd, _watch
     # `peers` watches, and ends what hangs.
     os.environ.setdefault("HOROVOD_STALL_CHECK_DISABLE", "1")
+    # Where one process starts more than this after another, Horovod aborts.
+    os.environ.setdefault(
+        "HOROVOD_GLOO_TIMEOUT_SECONDS",
+        str(max(_LEAST_SECONDS_TO_START, math.ceil(timeout_seconds))),
+    )
     try:
         import horovod.tensorflow as hvd
     except ImportError as error:
