@@ -16,7 +16,7 @@ def run(tmp_path, *arguments):
         [sys.executable, SCRIPT, f"--work_dir={tmp_path}", *arguments],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
     )
 
 

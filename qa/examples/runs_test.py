@@ -122,7 +122,7 @@ def test_a_signal_reaches_the_training_which_ends_in_its_own_time(
         assert process.poll() is None
         time.sleep(0.05)
     process.send_signal(signum)
-    printed, _ = process.communicate(timeout=60)
+    printed, _ = process.communicate(timeout=300)
     assert process.returncode == 128 + signum
     assert "\nsaved\n" in printed
     assert log.read_text() == printed

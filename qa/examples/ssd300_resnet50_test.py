@@ -183,7 +183,7 @@ def run_inference(*arguments, called=False):
         [sys.executable, *start, str(INFERENCE), *map(str, arguments)],
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=300,
     )
 
 

@@ -351,7 +351,7 @@ def test_the_command_runs_as_a_file_and_stops_by_a_signal(
         if line.startswith("step 3/100000"):
             process.send_signal(signal.SIGTERM)
             break
-    process.communicate(timeout=120)
+    process.communicate(timeout=300)
     assert process.returncode == 143
     step = checkpoints.step_of(checkpoints.latest_checkpoint(str(tmp_path)))
     assert 3 <= step < 100000
@@ -368,7 +368,7 @@ def test_the_command_runs_as_a_module_and_ends_with_a_code(
         "--run_once",
         cwd=tmp_path,
     )
-    _, stderr = process.communicate(timeout=120)
+    _, stderr = process.communicate(timeout=300)
     assert process.returncode == 4
     assert "none" in stderr.splitlines()[-1]
     assert "Traceback" not in stderr

@@ -17,7 +17,7 @@ from object_detection.core.standard_fields import LossFields
 from object_detection.training import checkpoints
 
 NUM_STEPS = 40
-TIMEOUT_SECONDS = 120
+TIMEOUT_SECONDS = 300
 
 # Trains slowly enough to be ended in between. The first weights differ from
 # process to process, so that a resumed run cannot be right by chance.

@@ -26,7 +26,7 @@ def run(*arguments):
         [sys.executable, "-c", SCRIPT, *arguments],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
     )
 
 
@@ -117,7 +117,7 @@ def test_arguments_of_argparse(arguments, code, printed, message):
         [sys.executable, "-c", SCRIPT_WITH_ARGUMENTS, *arguments],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
     )
     assert (result.returncode, result.stdout) == (code, printed)
     assert message in result.stderr

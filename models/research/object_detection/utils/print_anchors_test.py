@@ -76,7 +76,7 @@ def test_the_command_takes_no_config_for_an_answer(tmp_path):
         ],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=300,
     )
     assert result.returncode == 2 and result.stdout == ""
     assert result.stderr.startswith(f"ERROR: {tmp_path}/none.config: cannot")

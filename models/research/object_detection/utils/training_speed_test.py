@@ -103,7 +103,7 @@ def test_the_command_takes_the_batch_from_the_resolved_config(tmp_path):
         ],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
     )
     expected = "4 GPUs mixed precision training performance: 180.00 img/s\n"
     assert (result.stdout, result.stderr) == (expected, "")
