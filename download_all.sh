@@ -1,13 +1,16 @@
 #!/usr/bin/env bash
 # Downloads COCO 2017 and the ResNet-50 of ImageNet, and converts COCO.
 set -euo pipefail
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+# shellcheck source-path=SCRIPTDIR source=examples/download.sh
+source "$root/examples/download.sh"
 
 usage() {
   cat <<'TEXT'
 usage: download_all.sh [OPTION ...] IMAGE [DATA_DIR [CHECKPOINT_DIR]]
 
   IMAGE           Docker image to run the Python commands in, or - for none:
-                  then .venv/bin/python, or python3 (or $PYTHON)
+                  then .venv/bin/python, or that of PATH (or $PYTHON)
   DATA_DIR        gets coco_{train,val}.record-*, and the archives in raw-data/
                   (/data/coco2017_tfrecords)
   CHECKPOINT_DIR  gets resnet_v1_50/model.ckpt (/checkpoints)
@@ -30,11 +33,6 @@ COCO_URL and RESNET_URL name other servers.
 TEXT
 }
 
-fail() { # EXIT_CODE MESSAGE
-  echo "error: $2" >&2
-  exit "$1"
-}
-
 dry_run=${DRY_RUN:-0} with_test=false convert_flags=() arguments=()
 for argument in "$@"; do
   case $argument in
@@ -53,29 +51,19 @@ count=${#arguments[@]}
 image=${arguments[0]}
 data=$(realpath -m "${arguments[1]:-/data/coco2017_tfrecords}")
 resnet=$(realpath -m "${arguments[2]:-/checkpoints}")/resnet_v1_50
-root=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 raw=$data/raw-data
 # Over https this host shows the certificate of the service that stores it.
 coco_url=${COCO_URL:-http://images.cocodataset.org}
 resnet_url=${RESNET_URL:-https://download.tensorflow.org/models}
 
 if [[ -z $image || $image == - ]]; then
-  python=$root/.venv/bin/python
-  [[ -x $python ]] || python=python3
-  run=(env "PYTHONPATH=$root/models/research" "${PYTHON:-$python}")
+  run=(env "PYTHONPATH=$root/models/research" "$(find_python "$root")")
 else
   run=(docker run --rm --user "$(id -u):$(id -g)"
     --volume "$root:$root:ro" --volume "$data:$data"
     --volume "$resnet:$resnet"
     --env "PYTHONPATH=$root/models/research" "$image" python)
 fi
-
-step() { # Prints a command and runs it.
-  printf '+'
-  printf ' %q' "$@"
-  printf '\n'
-  [[ $dry_run == 1 ]] || "$@"
-}
 
 tool() { # A module of dataset_tools, with its flags.
   step "${run[@]}" -m "object_detection.dataset_tools.$1" "${@:2}"

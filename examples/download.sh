@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# What download_voc.sh and download_dataset.sh share: options and one step.
+# What the download scripts share: options, and the steps that they print.
 # shellcheck source-path=SCRIPTDIR source=launch.sh
 source "$(dirname "${BASH_SOURCE[0]}")/launch.sh"
 
@@ -23,12 +23,16 @@ read_options() { # DEFAULT_DIRECTORY ARGUMENT ...
   directory=$(realpath -m "${directories[0]:-$1}")
 }
 
-# Prints the command that downloads and unpacks archives, and runs it.
-download() { # CHECKOUT DIRECTORY FLAG ...
-  local command=(env "PYTHONPATH=$1/models/research" "$(find_python "$1")"
-    -m object_detection.dataset_tools.download "--output_dir=$2" "${@:3}")
+# Prints a command and runs it, unless `dry_run` is 1.
+step() { # COMMAND ...
   printf '+'
-  printf ' %q' "${command[@]}"
+  printf ' %q' "$@"
   printf '\n'
-  [[ $dry_run == 1 ]] || "${command[@]}"
+  [[ $dry_run == 1 ]] || "$@"
+}
+
+# Downloads and unpacks archives.
+download() { # CHECKOUT DIRECTORY FLAG ...
+  step env "PYTHONPATH=$1/models/research" "$(find_python "$1")" \
+    -m object_detection.dataset_tools.download "--output_dir=$2" "${@:3}"
 }
