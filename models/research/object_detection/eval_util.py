@@ -97,7 +97,8 @@ def evaluate(
         skip_images_with_crowds: whether an image with a box that is marked as
             a crowd is left out, its losses too.
         look_at: called in the main process with all images that count, in
-            their order, before they are measured.
+            their order, and the seconds since the start, before they are
+            measured.
         stop: looked at between batches; a stop ends the process.
 
     Returns:
